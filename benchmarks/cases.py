@@ -1,0 +1,207 @@
+"""The two tables of the benchmark: who is measured, and on what.
+
+A new server or a new workload is a new entry here (and, for a server, a script in servers/).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from wire import Header, Reply
+
+HELLO = b"Hello, world!"
+POST_BYTES = 1024
+ROUTES = 500
+
+BROWSER_HEADERS: tuple[Header, ...] = (
+    (
+        "User-Agent",
+        (
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
+            "Chrome/131.0.0.0 Safari/537.36"
+        ),
+    ),
+    (
+        "Accept",
+        "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
+    ),
+    ("Accept-Language", "en-GB,en;q=0.9,de;q=0.8"),
+    ("Accept-Encoding", "gzip, deflate, br, zstd"),
+    ("Referer", "https://www.example.com/catalogue/books?page=4&sort=title"),
+    ("Cookie", "session=4f9d1c2ab07e4c55a1d3; theme=dark; consent=necessary"),
+    ("Sec-Fetch-Site", "same-origin"),
+    ("Upgrade-Insecure-Requests", "1"),
+    ("Cache-Control", "max-age=0"),
+)
+"""What a browser sends with a click: these nine and Host make ten headers, about 600 bytes."""
+
+Check = Callable[[Reply], bool]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """One row: `module` must be importable for it to run, `script` is in servers/."""
+
+    name: str
+    module: str
+    script: str
+    args: tuple[str, ...] = ()
+    works: frozenset[str]
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One request that wrk repeats. A workload (`work`) is one case or, for routes, two."""
+
+    name: str
+    work: str
+    target: str
+    headers: tuple[Header, ...] = ()
+    body_bytes: int = 0
+    server_args: tuple[str, ...] = ()
+    check: Check
+    about: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transfer:
+    """One large body, moved by transfer.py."""
+
+    name: str
+    about: str
+
+    @property
+    def work(self) -> str:
+        """A transfer is a workload by itself."""
+        return self.name
+
+
+def _is_hello(reply: Reply) -> bool:
+    return reply.body == HELLO
+
+
+def _is_json(reply: Reply) -> bool:
+    kind = reply.headers.get("content-type", "")
+    try:
+        value = json.loads(reply.body)
+    except ValueError:
+        return False
+    return kind.startswith("application/json") and value == {"id": 42, "name": "abc"}
+
+
+def _is_echo(reply: Reply) -> bool:
+    return reply.body == b"x" * POST_BYTES
+
+
+def _is_name(reply: Reply) -> bool:
+    return reply.body == b"abc"
+
+
+_MANY = ("--routes", str(ROUTES))
+
+CASES: tuple[Case | Transfer, ...] = (
+    Case(name="hello", work="hello", target="/", check=_is_hello, about="GET /, 13-byte answer"),
+    Case(
+        name="hello-coro",
+        work="hello-coro",
+        target="/coro",
+        check=_is_hello,
+        about="the same from a coroutine handler that does not suspend",
+    ),
+    Case(
+        name="browser",
+        work="browser",
+        target="/",
+        headers=BROWSER_HEADERS,
+        check=_is_hello,
+        about="GET / with a browser's ten headers, about 600 bytes",
+    ),
+    Case(
+        name="json",
+        work="json",
+        target="/json/42?name=abc",
+        check=_is_json,
+        about="a path and a query argument, answered as JSON",
+    ),
+    Case(
+        name="post",
+        work="post",
+        target="/echo",
+        body_bytes=POST_BYTES,
+        check=_is_echo,
+        about="POST of 1 KiB, echoed",
+    ),
+    Case(
+        name="routes-first",
+        work="routes",
+        target="/r0/abc",
+        server_args=_MANY,
+        check=_is_name,
+        about=f"the first of {ROUTES} routes",
+    ),
+    Case(
+        name="routes-last",
+        work="routes",
+        target=f"/r{ROUTES - 1}/abc",
+        server_args=_MANY,
+        check=_is_name,
+        about=f"the last of {ROUTES} routes",
+    ),
+    Transfer(name="upload", about="one streamed request body"),
+    Transfer(name="download", about="one streamed response body in 64 KiB chunks"),
+)
+
+WORKS = tuple(dict.fromkeys(case.work for case in CASES))
+
+_ALL = frozenset(WORKS)
+_NO_ROUTER = _ALL - {"routes"}
+
+SERVERS: tuple[Server, ...] = (
+    Server(
+        name="tornadoish",
+        module="tornadoish",
+        script="tornado_style.py",
+        args=("tornadoish",),
+        works=_ALL,
+        note="this tree",
+    ),
+    Server(
+        name="tornado",
+        module="tornado",
+        script="tornado_style.py",
+        args=("tornado",),
+        works=_ALL,
+        note="the same application, other import",
+    ),
+    Server(
+        name="uvicorn",
+        module="uvicorn",
+        script="uvicorn_server.py",
+        works=_NO_ROUTER,
+        note="bare ASGI callable",
+    ),
+    Server(
+        name="granian",
+        module="granian",
+        script="granian_server.py",
+        works=_NO_ROUTER,
+        note="bare ASGI callable, 1 worker",
+    ),
+    Server(
+        name="aiohttp",
+        module="aiohttp",
+        script="aiohttp_server.py",
+        works=_ALL,
+        note="aiohttp.web",
+    ),
+    Server(
+        name="bare",
+        module="uvloop",
+        script="bare_uvloop.py",
+        works=frozenset({"hello", "browser"}),
+        note="a protocol that parses nothing: the limit",
+    ),
+)

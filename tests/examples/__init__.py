@@ -1,0 +1,1 @@
+"""The examples, run as what they are: processes that real clients talk to."""

@@ -1,0 +1,83 @@
+"""Cookie headers, next to Tornado's parser."""
+
+from __future__ import annotations
+
+import time
+from http.cookies import SimpleCookie
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tornadoish.httputil import cookies
+
+pytest.importorskip("tornado")
+from tornado import httputil as tornado_httputil
+
+both = pytest.mark.parametrize(
+    "httputil",
+    [pytest.param(cookies, id="ours"), pytest.param(tornado_httputil, id="tornado")],
+)
+
+
+@both
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("chips=ahoy; vienna=finger", {"chips": "ahoy", "vienna": "finger"}),
+        ('keebler="E=mc2; L=\\"Loves\\"; fudge=\\012;"', None),
+        ('a="b\\012c\\"d\\\\e\\400"', {"a": 'b\nc"d\\e400'}),
+        ("keebler=E=mc2", {"keebler": "E=mc2"}),
+        ("key:term=value:term", {"key:term": "value:term"}),
+        ("a=b; c=[; d=r; f=h", {"a": "b", "c": "[", "d": "r", "f": "h"}),
+        ("a=b; Domain=foo.com", {"a": "b", "Domain": "foo.com"}),
+        ("a=b; h=i; a=c", {"a": "c", "h": "i"}),
+        ("abc=def; unnamed; hello", {"abc": "def", "": "hello"}),
+        ("a=b; ; = ; c=", {"a": "b", "c": ""}),
+        ("=x", {"": "x"}),
+        (' a b = c d ; e="', {"a b": "c d", "e": '"'}),
+        ('a=""; b="x', {"a": "", "b": '"x'}),
+        ("a,b=1:2; {}=()", {"a,b": "1:2", "{}": "()"}),
+        ("", {}),
+        (";;", {}),
+    ],
+)
+def test_parse_cookie(httputil: Any, header: str, expected: dict[str, str] | None) -> None:
+    if expected is None:  # a quoted semicolon ends the cookie all the same, as in browsers
+        expected = {"keebler": '"E=mc2', "L": '\\"Loves\\"', "fudge": "\\012", "": '"'}
+    assert httputil.parse_cookie(header) == expected
+
+
+@given(st.lists(st.sampled_from(['"', "\\", "0", "3", "7", "8", "=", ";", " ", "\t", "a"])))
+def test_parse_cookie_as_tornado(pieces: list[str]) -> None:
+    header = "".join(pieces)
+    assert cookies.parse_cookie(header) == tornado_httputil.parse_cookie(header)
+
+
+@given(st.text(st.characters(max_codepoint=255)))
+def test_what_http_cookies_quotes_comes_back(value: str) -> None:
+    jar = SimpleCookie()
+    jar["name"] = value
+    assert cookies._unquote_cookie(jar["name"].coded_value) == value
+
+
+def test_only_spaces_and_tabs_are_stripped() -> None:
+    # "à" in UTF-8, read as Latin-1 as headers are: Tornado strips its second half.
+    header = "a=" + "à".encode().decode("latin-1")
+    assert cookies.parse_cookie(header)["a"].encode("latin-1").decode() == "à"
+    assert tornado_httputil.parse_cookie(header)["a"] == "Ã"
+
+
+@pytest.mark.parametrize("unit", ["\\", '\\"', "\\012", "\\\\0", '"', ";", "=;", "a;"])
+def test_parse_cookie_is_linear(unit: str) -> None:
+    def best(size: int) -> float:
+        header = f'a="{unit * size}"'
+        times = []
+        for _ in range(5):
+            start = time.process_time()
+            cookies.parse_cookie(header)
+            times.append(time.process_time() - start)
+        return max(min(times), 1e-4)
+
+    assert best(64_000) / best(8_000) < 24  # linear: 8, quadratic: 64

@@ -1,0 +1,201 @@
+"""Bodies as they are received: each kind owns what it has to remember between reads.
+
+``take(buffer, limit)`` returns the next bytes of the body (at most ``limit``, gathered from as many
+chunks as are there), ``END`` at its end, or None when more has to arrive first.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, Protocol
+
+from tornadoish.buffer import ReceiveBuffer
+from tornadoish.http1.fields import parse_fields
+from tornadoish.http1.grammar import CHUNK_LINE, NOT_IN_HEAD, NOT_IN_TRAILERS
+from tornadoish.http1.limits import Limits
+from tornadoish.httputil.errors import HTTPInputError
+from tornadoish.httputil.headers import HTTPHeaders
+
+
+class EndOfMessage:
+    """The body has been received to its end."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "END_OF_MESSAGE"
+
+
+END: Final = EndOfMessage()
+Taken = bytes | EndOfMessage | None
+
+
+class Body(Protocol):
+    """What the reader wants of each kind of body."""
+
+    #: bytes that may yet be received or announced; set anew by whoever allows more or less
+    max_bytes: int
+
+    def take(self, buffer: ReceiveBuffer, limit: int) -> Taken: ...
+    def check_size(self) -> None: ...
+    def end_of_input(self) -> None: ...
+
+
+class LengthBody:
+    """A body of a known number of bytes (RFC 9112, 6.2)."""
+
+    __slots__ = ("left", "max_bytes")
+
+    def __init__(self, length: int, max_bytes: int) -> None:
+        self.left = length
+        self.max_bytes = max_bytes
+
+    def take(self, buffer: ReceiveBuffer, limit: int) -> Taken:
+        if self.left == 0:
+            return END
+        self.check_size()
+        data = buffer.take(min(self.left, limit))
+        if not data:
+            return None
+        self.left -= len(data)
+        self.max_bytes -= len(data)
+        return data
+
+    def check_size(self) -> None:
+        """Refuse a body that is announced to be too large, before any of it is read."""
+        if self.left > self.max_bytes:
+            raise HTTPInputError("Body too large", 413)
+
+    def end_of_input(self) -> None:
+        raise HTTPInputError("The connection ended within a body")
+
+
+class UntilCloseBody:
+    """A response body that ends where the connection does (RFC 9112, 6.3, 8)."""
+
+    __slots__ = ("_ended", "max_bytes")
+
+    def __init__(self, max_bytes: int) -> None:
+        self._ended = False
+        self.max_bytes = max_bytes
+
+    def take(self, buffer: ReceiveBuffer, limit: int) -> Taken:
+        data = buffer.take(limit)
+        self.max_bytes -= len(data)
+        self.check_size()
+        return data or (END if self._ended else None)
+
+    def check_size(self) -> None:
+        """Refuse what has become too large."""
+        if self.max_bytes < 0:
+            raise HTTPInputError("Body too large", 413)
+
+    def end_of_input(self) -> None:
+        self._ended = True
+
+
+class ChunkedBody:
+    """A body in chunks, with extensions ignored and trailers kept (RFC 9112, 7.1)."""
+
+    __slots__ = ("_expect", "_left", "_limits", "_seen", "max_bytes", "trailers")
+
+    def __init__(self, limits: Limits, max_bytes: int) -> None:
+        self._limits = limits
+        self.max_bytes = max_bytes  # what all chunks to come may have together
+        self._expect: Literal["size", "data", "data-end", "trailers"] = "size"
+        self._left = 0  # bytes of this chunk still to come
+        self._seen = 0  # bytes of an unfinished line that have been searched already
+        self.trailers: HTTPHeaders | None = None
+
+    def take(self, buffer: ReceiveBuffer, limit: int) -> Taken:
+        pieces: list[bytes] = []
+        room = limit
+        while room > 0:
+            if self._expect == "data":
+                piece = buffer.take(min(self._left, room))
+                if not piece:
+                    break
+                pieces.append(piece)
+                room -= len(piece)
+                self._left -= len(piece)
+                if self._left == 0:
+                    self._expect = "data-end"
+            elif self._expect == "trailers":
+                # What the body still holds goes out first: END is an event of its own.
+                if pieces or not self._take_trailers(buffer):
+                    break
+                return END
+            elif not (self._take_size if self._expect == "size" else self._take_end)(buffer):
+                break
+        if not pieces:
+            return None
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _take_size(self, buffer: ReceiveBuffer) -> bool:
+        """Read a chunk's size line if it is there."""
+        line = self._take_line(buffer, self._limits.chunk_line_bytes)
+        if line is None:
+            return False
+        match = CHUNK_LINE.fullmatch(line)
+        if match is None:
+            raise HTTPInputError("Malformed chunk size")
+        self._left = int(match[1], 16)
+        self.max_bytes -= self._left
+        self.check_size()
+        self._expect = "data" if self._left else "trailers"
+        return True
+
+    def check_size(self) -> None:
+        """Refuse a chunk as soon as its size is known to be too much."""
+        if self.max_bytes < 0:
+            raise HTTPInputError("Body too large", 413)
+
+    def _take_line(self, buffer: ReceiveBuffer, limit: int) -> bytes | None:
+        data, start = buffer.data, buffer.pos
+        end = data.find(b"\n", start + self._seen, start + limit + 2)
+        if end < 0:
+            self._seen = len(buffer)
+            if self._seen > limit + 1:
+                raise HTTPInputError("Chunk size line too long")
+            return None
+        if end == start or data[end - 1] != 13:
+            raise HTTPInputError("Bare LF in chunked body")
+        line = bytes(data[start : end - 1])
+        buffer.skip(end + 1 - start)
+        self._seen = 0
+        return line
+
+    def _take_end(self, buffer: ReceiveBuffer) -> bool:
+        """Read the CRLF behind a chunk's data if it is there."""
+        there = bytes(buffer.data[buffer.pos : buffer.pos + 2])
+        if there == b"\r\n":
+            buffer.skip(2)
+            self._expect = "size"
+            return True
+        if there and there != b"\r":
+            raise HTTPInputError("Chunk data is longer than its size")
+        return False
+
+    def _take_trailers(self, buffer: ReceiveBuffer) -> bool:
+        """Read the trailer section with the empty line that ends it, if it is there."""
+        data, start = buffer.data, buffer.pos
+        if data.startswith(b"\r\n", start):
+            buffer.skip(2)
+            return True
+        limit = self._limits.trailer_bytes
+        end = data.find(b"\r\n\r\n", start + max(0, self._seen - 3), start + limit + 4)
+        if end < 0:
+            if NOT_IN_HEAD.search(data, start + max(0, self._seen - 1), start + limit):
+                raise HTTPInputError("Malformed trailer section")
+            self._seen = len(buffer)
+            if self._seen >= limit + 4:
+                raise HTTPInputError("Trailer section too large", 431)
+            return False
+        text = str(data[start : end + 2], "latin-1")
+        pairs = parse_fields(text, 0, self._limits.trailer_fields)
+        kept = [pair for pair in pairs if pair[0].lower() not in NOT_IN_TRAILERS]
+        self.trailers = HTTPHeaders.from_pairs(kept)
+        buffer.skip(end + 4 - start)
+        return True
+
+    def end_of_input(self) -> None:
+        raise HTTPInputError("The connection ended within a chunked body")

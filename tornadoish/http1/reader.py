@@ -1,0 +1,303 @@
+"""The receiving half of an HTTP/1 connection: bytes become events. Sans-io, both roles.
+
+``Reader.next_event()`` takes the next event out of the buffer, and stops wherever its caller
+stops: nothing is parsed before somebody is ready for it. Whatever raises leaves the reader CLOSED,
+and nothing behind an error is ever looked at. The result does not depend on how the bytes were
+cut: of two faults, the one that comes first in the stream is reported.
+"""
+
+from __future__ import annotations
+
+from tornadoish.buffer import ReceiveBuffer
+from tornadoish.http1 import framing
+from tornadoish.http1.body import (
+    END,
+    Body,
+    ChunkedBody,
+    EndOfMessage,
+    LengthBody,
+    UntilCloseBody,
+)
+from tornadoish.http1.fields import parse_fields
+from tornadoish.http1.grammar import (
+    LAX_FIELD_LINE,
+    NOT_IN_HEAD,
+    OBS_FOLD,
+    REQUEST_LINE_END,
+    STATUS_LINE_END,
+)
+from tornadoish.http1.limits import Limits
+from tornadoish.http1.states import (
+    BODY,
+    CLOSE,
+    CLOSED,
+    END_LAST,
+    HEAD,
+    INFORM,
+    NEXT,
+    OPEN,
+    SWITCH,
+    WHOLE,
+    WHOLE_LAST,
+    State,
+    after,
+)
+from tornadoish.http1.states import END as END_EVENT
+from tornadoish.httputil.errors import HTTPInputError
+from tornadoish.httputil.headers import HTTPHeaders, build_index
+from tornadoish.httputil.startline import RequestStartLine, ResponseStartLine
+
+StartLine = RequestStartLine | ResponseStartLine
+#: A head: its start line and its fields. If the reader's state is not BODY then, it is all.
+Head = tuple[StartLine, HTTPHeaders]
+Event = Head | bytes | EndOfMessage | None
+NO_BODY = LengthBody(0, 0)
+
+
+class Reader:
+    """Reads one message after the other from ``buffer``.
+
+    After a head, ``persists`` says whether the message lets the connection live on,
+    ``expects_continue`` whether the client waits for a 100, and ``trailers`` holds the trailer
+    fields once the end of a chunked body has been read.
+    """
+
+    __slots__ = (
+        "_blank",
+        "_body",
+        "_line_end",
+        "_seen",
+        "buffer",
+        "expects_continue",
+        "is_client",
+        "limits",
+        "persists",
+        "request_method",
+        "state",
+        "trailers",
+    )
+
+    def __init__(self, buffer: ReceiveBuffer, limits: Limits, *, is_client: bool = False) -> None:
+        self.buffer = buffer
+        self.limits = limits
+        self.is_client = is_client
+        self.state: State = HEAD
+        self.persists = True
+        self.expects_continue = False
+        self.trailers: HTTPHeaders | None = None
+        # As a client: the method of the request whose response comes next.
+        self.request_method = ""
+        self._body: Body = NO_BODY
+        self._seen = 0  # bytes of an unfinished head that have been searched already
+        self._line_end = 0  # where the start line of an unfinished head ends, once it is known
+        self._blank = False  # an empty line has been skipped
+
+    # -- events
+
+    def next_event(self) -> Event:
+        """The next event in the buffer, or None if more has to arrive or nothing may follow.
+
+        :raises HTTPInputError: the peer broke the rules; the reader is CLOSED then.
+        """
+        try:
+            if self.state is HEAD:
+                return self._read_head()
+            if self.state is BODY:
+                return self._read_body()
+        except HTTPInputError:
+            self.state = after(self.state, CLOSE)
+            raise
+        return None
+
+    def next_message(self) -> None:
+        """Both halves are through: what follows is another message."""
+        self.state = after(self.state, NEXT)
+        self._body = NO_BODY
+        self.trailers = None
+
+    def end_of_input(self) -> None:
+        """The peer will send nothing more.
+
+        :raises HTTPInputError: in the middle of a message.
+        """
+        state = self.state
+        if state is BODY:
+            try:
+                self._body.end_of_input()
+            except HTTPInputError:
+                self.state = CLOSED
+                raise
+            return  # what is in the buffer is still to be read; END_LAST comes behind it
+        self.state = after(state, CLOSE)
+        if state is HEAD and len(self.buffer):
+            raise HTTPInputError("The connection ended within a head")
+
+    def switch(self) -> None:
+        """What follows is not HTTP/1: the buffer belongs to somebody else."""
+        self.state = after(self.state, SWITCH)
+
+    def close(self) -> None:
+        """Nothing more will be read."""
+        self.state = after(self.state, CLOSE)
+
+    def limit_body(self, max_bytes: int) -> None:
+        """Allow this message's body ``max_bytes`` from here on, whatever the limits say."""
+        self._body.max_bytes = max_bytes
+
+    def check_body_size(self) -> None:
+        """Refuse a body that is known to be too large before any of it has been read.
+
+        :raises HTTPInputError: 413; the reader is CLOSED then.
+        """
+        if self.state is BODY:
+            try:
+                self._body.check_size()
+            except HTTPInputError:
+                self.state = after(BODY, CLOSE)
+                raise
+
+    # -- bodies
+
+    def _read_body(self) -> Event:
+        body = self._body
+        taken = body.take(self.buffer, self.limits.piece_bytes)
+        if taken is END:
+            self.state = after(BODY, END_EVENT if self.persists else END_LAST)
+            if isinstance(body, ChunkedBody):
+                self.trailers = body.trailers
+        return taken
+
+    def _expect_body(self, length: int) -> None:
+        """The head is through; ``length`` is framing's word for what follows it."""
+        if length == 0:
+            self.state = after(HEAD, WHOLE if self.persists else WHOLE_LAST)
+            return
+        self.state = after(HEAD, OPEN)
+        allowed = self.limits.body_bytes
+        if length == framing.CHUNKED:
+            self._body = ChunkedBody(self.limits, allowed)
+        elif length == framing.UNTIL_CLOSE:
+            self.persists = False
+            self._body = UntilCloseBody(allowed)
+        else:
+            self._body = LengthBody(length, allowed)
+
+    # -- heads
+
+    def _read_head(self) -> Event:
+        buffer = self.buffer
+        data, start = buffer.data, buffer.pos
+        limit = self.limits.header_bytes
+        end = data.find(b"\r\n\r\n", start + self._seen - 3 if self._seen > 3 else start,
+                        start + limit + 4)  # fmt: skip
+        if end < 0 or data[start] == 13:
+            return self._read_unusual_head()
+        text = str(data[start : end + 2], "latin-1")
+        head = self._parse_response(text) if self.is_client else self._parse_request(text)
+        buffer.skip(end + 4 - start)
+        self._seen = self._line_end = 0
+        self._blank = False
+        return head
+
+    def _parse_request(self, text: str) -> Head:
+        """RFC 9112, 3 and 5: a whole request head, each of its lines with its end."""
+        match = REQUEST_LINE_END.match(text)
+        if match is None or match.end() > self.limits.start_line_bytes + 2:
+            raise self._blame_start_line(text.encode("latin-1"), 0)
+        line = RequestStartLine._make(match.groups())
+        method, target, version = line
+        if version != "HTTP/1.1":
+            self._check_version(version)
+        pairs = parse_fields(text, match.end(), self.limits.header_fields)
+        index = build_index(pairs)
+        framing.check_request(method, target, version, pairs, index)
+        length = framing.request_length(version, index)
+        # What follows a CONNECT is never a request, whatever the answer is (RFC 9110, 9.3.6).
+        self.persists = method != "CONNECT" and framing.persists(version, index)
+        self.expects_continue = length != 0 and framing.expects_continue(version, index)
+        self._expect_body(length)
+        return line, HTTPHeaders.from_pairs(pairs, index)
+
+    def _parse_response(self, text: str) -> Head:
+        """RFC 9112, 4 and 5: a whole response head, as tolerant as the RFC allows."""
+        match = STATUS_LINE_END.match(text)
+        if match is None or match.end() > self.limits.start_line_bytes + 2:
+            raise HTTPInputError("Malformed status line")
+        self._check_version(match[1])
+        line = ResponseStartLine(match[1], int(match[2]), match[3] or "")
+        rest = OBS_FOLD.sub(" ", text[match.end() :])
+        pairs = parse_fields(rest, 0, self.limits.header_fields, LAX_FIELD_LINE)
+        index = build_index(pairs)
+        headers = HTTPHeaders.from_pairs(pairs, index)
+        if line.code == 101:
+            self.state = after(HEAD, SWITCH)
+        elif line.code < 200:
+            self.state = after(HEAD, INFORM)
+        else:
+            length = framing.response_length(self.request_method, line.code, index)
+            self.persists = framing.persists(line.version, index)
+            self._expect_body(length)
+        return line, headers
+
+    def _check_version(self, version: str) -> None:
+        if not version.startswith("HTTP/1."):
+            raise HTTPInputError("Unsupported HTTP version", 505)
+
+    # -- heads that are not simply there
+
+    def _read_unusual_head(self) -> Event:
+        """An empty line before a head (RFC 9112, 2.2: one is ignored), or a head not yet whole."""
+        buffer = self.buffer
+        if buffer.data.startswith(b"\r\n", buffer.pos):
+            if self._blank:
+                raise HTTPInputError("Malformed HTTP request line")
+            self._blank = True
+            self._seen = 0
+            buffer.skip(2)
+            return self._read_head()
+        self._look_for_faults()
+        self._seen = len(buffer)
+        return None
+
+    def _look_for_faults(self) -> None:
+        """Refuse an unfinished head as soon as it cannot become a good one: nobody waits for the
+        end of what is no HTTP, and nothing grows beyond its limit."""
+        data, start = self.buffer.data, self.buffer.pos
+        length = len(self.buffer)
+        if data.startswith(b"\n", start):  # whatever stood before it belonged to somebody else
+            raise HTTPInputError("Malformed start line")
+        again = start + max(self._seen - 1, 0)
+        if not self._line_end:
+            limit = self.limits.start_line_bytes
+            line_end = data.find(b"\r\n", again, start + limit + 2)
+            if line_end < 0:
+                bad = NOT_IN_HEAD.search(data, again, start + limit)
+                if bad is not None or length >= limit + 2:
+                    raise self._blame_start_line(data, start)
+                return
+            line = str(data[start : line_end + 2], "latin-1")
+            match = (STATUS_LINE_END if self.is_client else REQUEST_LINE_END).match(line)
+            if match is None:
+                raise self._blame_start_line(data, start)
+            self._check_version(match[1] if self.is_client else match[3])
+            self._line_end = line_end - start
+        limit = self.limits.header_bytes
+        if NOT_IN_HEAD.search(data, max(again, start + self._line_end), start + limit):
+            raise HTTPInputError("Malformed header field")
+        if length >= limit + 4:
+            raise HTTPInputError("Header section too large", 431)
+
+    def _blame_start_line(self, data: bytes | bytearray, start: int) -> HTTPInputError:
+        """Why the start line at ``start`` is none: malformed, or (then only) too long."""
+        limit = self.limits.start_line_bytes
+        malformed = HTTPInputError("Malformed start line")
+        if NOT_IN_HEAD.search(data, start, start + limit):
+            return malformed
+        if data.find(b"\r\n", start, start + limit + 2) >= 0:
+            return malformed
+        return HTTPInputError("Start line too long", 400 if self.is_client else 414)
+
+    def __repr__(self) -> str:
+        return f"<Reader {self.state} {self.buffer!r}>"
+
+

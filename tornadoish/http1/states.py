@@ -1,0 +1,113 @@
+"""The state tables of HTTP/1: the one place where a state becomes another.
+
+A connection has two halves, what is received and what is sent. Each half is a machine over the
+same states and the same table, whichever side of the connection we are. Where a pair of halves
+leads is the second table. ``docs/states.md`` is printed from here by ``docs/print_states.py``.
+"""
+
+from __future__ import annotations
+
+
+class Named:
+    """A state, event or verdict: compared by identity, shown by its name."""
+
+    __slots__ = ("meaning", "name")
+
+    def __init__(self, name: str, meaning: str) -> None:
+        self.name = name
+        self.meaning = meaning
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class State(Named):
+    """Where one half of a connection stands."""
+
+    __slots__ = ()
+
+
+class Event(Named):
+    """What happens to one half of a connection."""
+
+    __slots__ = ()
+
+
+class Verdict(Named):
+    """Where both halves together lead."""
+
+    __slots__ = ()
+
+
+class IllegalTransition(Exception):
+    """An event that its half's state does not allow: a bug of the caller."""
+
+
+HEAD = State("HEAD", "a start line comes next")
+BODY = State("BODY", "the head is through, the body is not")
+DONE = State("DONE", "one message is through, another may follow")
+LAST = State("LAST", "one message is through, none may follow")
+SWITCHED = State("SWITCHED", "what follows belongs to another protocol")
+CLOSED = State("CLOSED", "nothing follows: the end, or an error")
+STATES = (HEAD, BODY, DONE, LAST, SWITCHED, CLOSED)
+
+INFORM = Event("INFORM", "an interim (1xx) head")
+OPEN = Event("OPEN", "a head, with a body to come")
+WHOLE = Event("WHOLE", "a head that is a whole message, another may follow")
+WHOLE_LAST = Event("WHOLE_LAST", "a head that is a whole message, none may follow")
+DATA = Event("DATA", "bytes of the body")
+END = Event("END", "the end of the body, another message may follow")
+END_LAST = Event("END_LAST", "the end of the body, no message may follow")
+NEXT = Event("NEXT", "the connection is used for another message")
+SWITCH = Event("SWITCH", "the connection is handed to another protocol")
+CLOSE = Event("CLOSE", "the end of the bytes, or an error")
+EVENTS = (INFORM, OPEN, WHOLE, WHOLE_LAST, DATA, END, END_LAST, NEXT, SWITCH, CLOSE)
+
+HALF: dict[State, dict[Event, State]] = {
+    HEAD: {
+        INFORM: HEAD,
+        OPEN: BODY,
+        WHOLE: DONE,
+        WHOLE_LAST: LAST,
+        SWITCH: SWITCHED,
+        CLOSE: CLOSED,
+    },
+    BODY: {DATA: BODY, END: DONE, END_LAST: LAST, SWITCH: SWITCHED, CLOSE: CLOSED},
+    DONE: {NEXT: HEAD, SWITCH: SWITCHED, CLOSE: CLOSED},
+    LAST: {SWITCH: SWITCHED, CLOSE: CLOSED},
+    SWITCHED: {SWITCH: SWITCHED, CLOSE: CLOSED},
+    CLOSED: {CLOSE: CLOSED},
+}
+
+WAIT = Verdict("WAIT", "at least one half goes on")
+REUSE = Verdict("REUSE", "both are through: the next message may come")
+DRAIN = Verdict("DRAIN", "the answer is through, the request is not: read the rest, to nobody")
+FINISH = Verdict("FINISH", "both are through for good: close")
+ABANDON = Verdict("ABANDON", "nothing more will be sent, the peer may still be sending: linger")
+GONE = Verdict("GONE", "another protocol has the connection, or nobody")
+
+# (what is received, what is sent), as a server sees it.
+PAIR: dict[State, dict[State, Verdict]] = {
+    HEAD: {HEAD: WAIT, BODY: WAIT, DONE: WAIT, LAST: ABANDON, SWITCHED: GONE, CLOSED: ABANDON},
+    BODY: {HEAD: WAIT, BODY: WAIT, DONE: DRAIN, LAST: ABANDON, SWITCHED: GONE, CLOSED: ABANDON},
+    DONE: {HEAD: WAIT, BODY: WAIT, DONE: REUSE, LAST: FINISH, SWITCHED: GONE, CLOSED: FINISH},
+    LAST: {HEAD: WAIT, BODY: WAIT, DONE: FINISH, LAST: FINISH, SWITCHED: GONE, CLOSED: FINISH},
+    SWITCHED: dict.fromkeys(STATES, GONE),
+    CLOSED: {HEAD: WAIT, BODY: WAIT, DONE: ABANDON, LAST: ABANDON, SWITCHED: GONE, CLOSED: FINISH},
+}
+
+
+def after(state: State, event: Event) -> State:
+    """The state of a half in ``state`` after ``event``.
+
+    :raises IllegalTransition: the table has no such event there.
+    """
+    try:
+        return HALF[state][event]
+    except KeyError:
+        raise IllegalTransition(f"{event} in state {state}") from None
+
+
+def verdict(received: State, sent: State) -> Verdict:
+    """Where a server's connection stands, given both of its halves."""
+    return PAIR[received][sent]

@@ -1,0 +1,227 @@
+"""The sending half of an HTTP/1 connection: messages become bytes. Sans-io, both roles.
+
+What is written always matches the framing that was announced: too much is an error before it goes
+out, too little is an error at the end. Nothing that a peer could take for a line end is written
+inside a start line or a field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from tornadoish.http1.framing import list_members
+from tornadoish.http1.states import (
+    BODY,
+    CLOSE,
+    END,
+    END_LAST,
+    HEAD,
+    INFORM,
+    NEXT,
+    OPEN,
+    SWITCH,
+    State,
+    after,
+)
+from tornadoish.httputil.abnf import CONTROL, DIGITS, FIELD_VALUE, is_token
+from tornadoish.httputil.errors import HTTPOutputError
+from tornadoish.httputil.headers import HTTPHeaders
+from tornadoish.httputil.startline import RequestStartLine, ResponseStartLine
+
+# What may still be written of the body, besides a number of bytes:
+_CHUNKED = -1
+_UNTIL_CLOSE = -2
+_NOTHING = -3  # the answer to a HEAD: what is written is counted by nobody and goes nowhere
+
+_status_lines: dict[tuple[int, str], str] = {}
+
+
+def _status_line(code: int, reason: str) -> str:
+    line = _status_lines.get((code, reason))
+    if line is None:
+        if not 100 <= code <= 999 or FIELD_VALUE.fullmatch(reason) is None:
+            raise HTTPOutputError(f"Invalid status {code} or reason {reason!r}")
+        line = f"HTTP/1.1 {code} {reason}\r\n"
+        if len(_status_lines) < 1024:
+            _status_lines[code, reason] = line
+    return line
+
+
+class Writer:
+    """Writes one message after the other; every method returns the bytes to send.
+
+    ``persists`` is whether the connection lives on after this message, as far as is known: the
+    caller lowers it before the head (the request said close), the head may lower it further.
+    """
+
+    __slots__ = ("_bodyless", "_left", "_version", "persists", "state")
+
+    def __init__(self) -> None:
+        self.state: State = HEAD
+        self.persists = True
+        self._left = 0  # bytes of the body still to be written, or one of the marks above
+        self._bodyless = False  # as a server: the request was a HEAD
+        self._version = "HTTP/1.1"  # as a server: of the request
+
+    def answer(self, method: str, version: str, persists: bool) -> None:
+        """What is written next answers a request of ``method`` and ``version``."""
+        self._bodyless = method == "HEAD"
+        self._version = version
+        self.persists = persists
+
+    # -- heads
+
+    def response(self, line: ResponseStartLine, headers: HTTPHeaders, chunk: bytes | None) -> bytes:
+        """The head of a response, with the first piece of its body.
+
+        :raises HTTPOutputError: fields that must not be written or contradict each other; the
+            state is as before then, and another response may be written instead.
+        """
+        code = line.code
+        text = _status_line(code, line.reason)
+        if code < 200:
+            return self._interim(code, text, headers)
+        # Nothing is changed before all of it is known to be right.
+        left, extra = self._response_framing(code, headers)
+        persists = self.persists and left != _UNTIL_CLOSE
+        options = headers.get("Connection")
+        if options is not None and "close" in list_members(options):
+            persists = False
+        omit = ""
+        if not persists:
+            omit = "connection"
+            extra += "Connection: close\r\n"
+        elif options is None and self._version == "HTTP/1.0":
+            extra += "Connection: keep-alive\r\n"
+        if code == 204:
+            omit += " content-length"  # RFC 9110, 8.6
+        head = text + self._fields(headers, omit.split() if omit else ()) + extra + "\r\n"
+        return self._open(head, left, persists, chunk)
+
+    def _interim(self, code: int, text: str, headers: HTTPHeaders) -> bytes:
+        head = (text + self._fields(headers) + "\r\n").encode("latin-1")
+        self.state = after(self.state, SWITCH if code == 101 else INFORM)
+        return head
+
+    def _response_framing(self, code: int, headers: HTTPHeaders) -> tuple[int, str]:
+        """What may be written of the body, and the field that says so if there is none yet."""
+        length = headers.get("Content-Length")
+        coding = headers.get("Transfer-Encoding")
+        if code in (204, 304):
+            if coding is not None:
+                raise HTTPOutputError(f"Transfer-Encoding in a {code} response")
+            return (_NOTHING if self._bodyless else 0), ""
+        left, extra = self._length_or_chunked(length, coding, self._version != "HTTP/1.0")
+        return (_NOTHING, extra) if self._bodyless else (left, extra)
+
+    def _length_or_chunked(
+        self, length: str | None, coding: str | None, may_chunk: bool
+    ) -> tuple[int, str]:
+        """RFC 9112, 6: exactly one of the two fields frames a body."""
+        if coding is not None:
+            if length is not None or coding.lower() != "chunked" or not may_chunk:
+                raise HTTPOutputError("Transfer-Encoding other than chunked alone")
+            return _CHUNKED, ""
+        if length is not None:
+            if DIGITS.fullmatch(length) is None:
+                raise HTTPOutputError(f"Invalid Content-Length {length!r}")
+            return int(length), ""
+        if may_chunk:
+            return _CHUNKED, "Transfer-Encoding: chunked\r\n"
+        return _UNTIL_CLOSE, ""
+
+    def request(self, line: RequestStartLine, headers: HTTPHeaders, chunk: bytes | None) -> bytes:
+        """The head of a request, with the first piece of its body; errors as for ``response``."""
+        method, target, _ = line
+        if not is_token(method) or not target or not _is_target(target):
+            raise HTTPOutputError("Invalid request line")
+        length = headers.get("Content-Length")
+        coding = headers.get("Transfer-Encoding")
+        left, extra = 0, ""
+        if length is not None or coding is not None or method in ("POST", "PUT", "PATCH"):
+            left, extra = self._length_or_chunked(length, coding, may_chunk=True)
+        options = list_members(headers.get("Connection", ""))
+        persists = self.persists and "close" not in options
+        if not persists and "Connection" not in headers:
+            extra += "Connection: close\r\n"
+        head = f"{method} {target} HTTP/1.1\r\n{self._fields(headers)}{extra}\r\n"
+        return self._open(head, left, persists, chunk)
+
+    def _fields(self, headers: HTTPHeaders, omit: Collection[str] = ()) -> str:
+        pairs = headers.wire_pairs()
+        if omit:
+            pairs = [pair for pair in pairs if pair[0].lower() not in omit]
+        lines = [f"{name}: {value}" for name, value in pairs]
+        # Printable is the quick answer for what is written in nearly every response.
+        if not "".join(lines).isprintable():
+            for line in lines:
+                if CONTROL.search(line):
+                    raise HTTPOutputError("Control character in a header field")
+        return "\r\n".join(lines) + "\r\n" if lines else ""
+
+    def _open(self, head: str, left: int, persists: bool, chunk: bytes | None) -> bytes:
+        try:
+            encoded = head.encode("latin-1")
+        except UnicodeEncodeError as error:
+            raise HTTPOutputError("A header field has more than Latin-1") from error
+        if chunk and left >= 0 and len(chunk) > left:
+            raise HTTPOutputError(f"{len(chunk)} bytes of body where {left} were announced")
+        self.state = after(self.state, OPEN)
+        self._left = left
+        self.persists = persists
+        return encoded + self.data(chunk) if chunk else encoded
+
+    # -- bodies
+
+    def data(self, chunk: bytes) -> bytes:
+        """A piece of the body, as it goes on the wire.
+
+        :raises HTTPOutputError: more than was announced, or not between head and end.
+        """
+        if self.state is not BODY:
+            raise HTTPOutputError("Body data outside of a message")
+        left = self._left
+        if left >= 0:
+            if len(chunk) > left:
+                raise HTTPOutputError(f"{len(chunk)} bytes of body where {left} were announced")
+            self._left = left - len(chunk)
+        if left == _CHUNKED and chunk:
+            return b"%x\r\n%b\r\n" % (len(chunk), chunk)
+        return b"" if left == _NOTHING else chunk
+
+    def end(self) -> bytes:
+        """The end of the body.
+
+        :raises HTTPOutputError: less was written than announced; the state is CLOSED then.
+        """
+        if self.state is not BODY:
+            raise HTTPOutputError("The end of a message that has not begun")
+        left = self._left
+        if left > 0:
+            self.close()
+            raise HTTPOutputError(f"{left} bytes of body missing of what was announced")
+        self.state = after(BODY, END if self.persists else END_LAST)
+        return b"0\r\n\r\n" if left == _CHUNKED else b""
+
+    # -- what comes after
+
+    def next_message(self) -> None:
+        """Both halves are through: what is written next is another message."""
+        self.state = after(self.state, NEXT)
+
+    def switch(self) -> None:
+        """What is written from here on is not HTTP/1."""
+        self.state = after(self.state, SWITCH)
+
+    def close(self) -> None:
+        """Nothing more will be written."""
+        self.state = after(self.state, CLOSE)
+
+    def __repr__(self) -> str:
+        return f"<Writer {self.state}>"
+
+
+def _is_target(target: str) -> bool:
+    return target.isascii() and target.isprintable() and " " not in target
+
+

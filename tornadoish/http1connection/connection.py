@@ -1,0 +1,156 @@
+"""HTTP1Connection: one request and its answer, as the two sides of the contract see it.
+
+A server connection makes one for every request and hands it to the application as the way back; a
+client makes one over a stream of its own, writes its request and calls ``read_response``. It holds
+what belongs to this message alone. The pump behind it moves the bytes.
+(Interface: Tornado, http1connection.HTTP1Connection.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import copy_context
+from typing import Any
+
+from tornadoish.http1connection.parameters import HTTP1ConnectionParameters
+from tornadoish.http1connection.pump import Message
+from tornadoish.http1connection.single import SinglePump
+from tornadoish.httputil.delegates import HTTPMessageDelegate
+from tornadoish.httputil.errors import HTTPOutputError
+from tornadoish.httputil.headers import HTTPHeaders
+from tornadoish.httputil.startline import RequestStartLine, ResponseStartLine
+from tornadoish.iostream import IOStream, StreamClosedError
+
+
+class HTTP1Connection(Message):
+    """One exchange on an HTTP/1 connection.
+
+    :param stream: the connection's stream.
+    :param is_client: whether we send the request and read the response.
+    :param params: what is allowed.
+    :param context: an object that describes the connection to whoever asks (``remote_ip``,
+        ``protocol``); opaque here.
+
+    Public attributes: ``stream`` (None once detached), ``is_client``, ``params``, ``context``, and
+    ``no_keep_alive``, which may be set to close the connection behind this message.
+    """
+
+    stream: IOStream | None
+    no_keep_alive: bool = False
+    is_client: bool = False
+
+    def __init__(
+        self,
+        stream: IOStream,
+        is_client: bool,
+        params: HTTP1ConnectionParameters | None = None,
+        context: object | None = None,
+    ) -> None:
+        self.stream = stream
+        self.is_client = is_client
+        self.params = params or HTTP1ConnectionParameters()
+        self.context: Any = context
+        self.variables = copy_context()
+        self.pump = SinglePump(stream, self.params, self, is_client=is_client)
+        if self.params.no_keep_alive:
+            self.no_keep_alive = True
+
+    def read_response(self, delegate: HTTPMessageDelegate) -> asyncio.Future[bool]:
+        """Read one message (as a client: the response) and tell ``delegate`` of it.
+
+        :returns: a future, done when the message has been read (and, as a server, answered): True
+            if the connection may be used for another one, False if not.
+        """
+        if not isinstance(self.pump, SinglePump):
+            raise RuntimeError("This message is read by its server connection")
+        return self.pump.read(delegate)
+
+    # -- writing: HTTPConnection
+
+    def write_headers(
+        self,
+        start_line: RequestStartLine | ResponseStartLine,
+        headers: HTTPHeaders,
+        chunk: bytes | None = None,
+    ) -> asyncio.Future[None]:
+        """See :meth:`HTTPConnection.write_headers`."""
+        pump = self.pump
+        if pump is None or pump.stream.closed():
+            return _closed()
+        writer = pump.writer
+        if self.no_keep_alive or pump.reader.expects_continue:
+            # Refused before the client was told to go on: whether its body comes, nobody knows.
+            writer.persists = False
+        if isinstance(start_line, ResponseStartLine):
+            data = writer.response(start_line, headers, chunk)
+        else:
+            pump.reader.request_method = start_line.method
+            data = writer.request(start_line, headers, chunk)
+        return pump.stream.write(data)
+
+    def write(self, chunk: bytes) -> asyncio.Future[None]:
+        """See :meth:`HTTPConnection.write`."""
+        pump = self.pump
+        if pump is None or pump.stream.closed():
+            return _closed()
+        return pump.stream.write(pump.writer.data(chunk))
+
+    def finish(self) -> None:
+        """See :meth:`HTTPConnection.finish`."""
+        pump = self.pump
+        if pump is None or pump.stream.closed():
+            return
+        try:
+            rest = pump.writer.end()
+        except HTTPOutputError:
+            self.close()
+            raise
+        self._close_callback = None
+        if rest:
+            pump.stream.write(rest)
+        pump.answered()
+
+    # -- everything else
+
+    def set_max_body_size(self, max_body_size: int) -> None:
+        """Allow this message a body of ``max_body_size`` bytes (from ``headers_received``)."""
+        if self.pump is not None:
+            self.pump.reader.limit_body(max_body_size)
+
+    def set_body_timeout(self, timeout: float) -> None:
+        """Allow this message's body ``timeout`` seconds from now."""
+        if self.pump is not None:
+            self.pump.set_body_timeout(timeout)
+
+    def detach(self) -> IOStream:
+        """Take the stream away, with what has arrived on it and was not read.
+
+        May be called while this message is being handled; nothing that follows on the connection
+        is taken for HTTP.
+
+        :raises StreamClosedError: there is none any more.
+        """
+        pump, stream = self.pump, self.stream
+        if pump is None or stream is None:
+            raise StreamClosedError()
+        self.stream = None
+        self._close_callback = None
+        pump.detach()
+        return stream
+
+    def abort(self) -> None:
+        """See :meth:`HTTPConnection.abort`: what has been written goes out, then it is closed."""
+        self._close_callback = None
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection, whatever is going on."""
+        if self.stream is not None:
+            self.stream.close()
+
+
+def _closed() -> asyncio.Future[None]:
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    future.set_exception(StreamClosedError())
+    future.exception()  # nobody has to look at it
+    return future

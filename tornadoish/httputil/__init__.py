@@ -1,0 +1,67 @@
+"""The contract between protocols and applications, and the values they exchange.
+
+Nothing in here knows a protocol version, a socket or a handler. Names and behaviour are those of
+``tornado.httputil``.
+"""
+
+from tornadoish.httputil.cookies import parse_cookie
+from tornadoish.httputil.delegates import (
+    HTTPConnection,
+    HTTPMessageDelegate,
+    HTTPServerConnectionDelegate,
+)
+from tornadoish.httputil.errors import HTTPInputError, HTTPMessageError, HTTPOutputError
+from tornadoish.httputil.forms import (
+    HTTPFile,
+    ParseBodyConfig,
+    ParseMultipartConfig,
+    ParseUrlEncodedConfig,
+    parse_body_arguments,
+    parse_multipart_form_data,
+    set_parse_body_config,
+)
+from tornadoish.httputil.headers import HTTPHeaders
+from tornadoish.httputil.request import HTTPServerRequest
+from tornadoish.httputil.startline import (
+    RequestStartLine,
+    ResponseStartLine,
+    parse_request_start_line,
+    parse_response_start_line,
+)
+from tornadoish.httputil.urls import (
+    encode_username_password,
+    format_timestamp,
+    qs_to_qsl,
+    responses,
+    split_host_and_port,
+    url_concat,
+)
+
+__all__ = [
+    "HTTPConnection",
+    "HTTPFile",
+    "HTTPHeaders",
+    "HTTPInputError",
+    "HTTPMessageDelegate",
+    "HTTPMessageError",
+    "HTTPOutputError",
+    "HTTPServerConnectionDelegate",
+    "HTTPServerRequest",
+    "ParseBodyConfig",
+    "ParseMultipartConfig",
+    "ParseUrlEncodedConfig",
+    "RequestStartLine",
+    "ResponseStartLine",
+    "encode_username_password",
+    "format_timestamp",
+    "parse_body_arguments",
+    "parse_cookie",
+    "parse_multipart_form_data",
+    "parse_request_start_line",
+    "parse_response_start_line",
+    "qs_to_qsl",
+    "responses",
+    "set_parse_body_config",
+    "split_host_and_port",
+    "url_concat",
+]

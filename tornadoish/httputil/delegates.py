@@ -1,0 +1,130 @@
+"""THE CONTRACT between whatever speaks a protocol and whatever answers requests.
+
+A connection of any protocol calls a ``HTTPServerConnectionDelegate`` once per request and the
+``HTTPMessageDelegate`` that it gets from there once per event; the answer goes back through the
+``HTTPConnection`` that came with the request. Nothing else connects the two sides. (Interfaces:
+Tornado, tornado.httputil.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from asyncio import Future
+
+    from tornadoish.httputil.headers import HTTPHeaders
+    from tornadoish.httputil.startline import RequestStartLine, ResponseStartLine
+
+
+class HTTPServerConnectionDelegate:
+    """What a server connection asks for a delegate for each request that comes in.
+
+    An exception that leaves ``start_request`` is logged and answered with a 500.
+    """
+
+    __slots__ = ()
+
+    def start_request(
+        self, server_conn: object, request_conn: HTTPConnection
+    ) -> HTTPMessageDelegate:
+        """A request begins: return the delegate that will hear of it.
+
+        ``server_conn`` is the long-lived connection (opaque), ``request_conn`` the object through
+        which this one request is answered.
+        """
+        raise NotImplementedError
+
+    def on_close(self, server_conn: object) -> None:
+        """The connection is gone; called once per connection, after its last message ended."""
+
+
+class HTTPMessageDelegate:
+    """What hears of one message, as it arrives.
+
+    The legal order of calls, checked by :func:`tornadoish.testing.check_message_delegate`:
+
+    ===========  ==================  ===============  =========  =======================
+    state        headers_received    data_received    finish     on_connection_close
+    ===========  ==================  ===============  =========  =======================
+    new          -> body             illegal          illegal    -> ended
+    body         illegal             -> body          -> ended   -> ended
+    ended        illegal             illegal          illegal    illegal
+    ===========  ==================  ===============  =========  =======================
+
+    * Each of the first three may return an awaitable. The next call, whichever it is, is not made
+      before that is done; until then nothing more is read from the peer (back-pressure).
+    * Every delegate that has been returned by ``start_request`` hears exactly one of ``finish`` and
+      ``on_connection_close``, last. The latter comes when the peer went away, when the message
+      turned out malformed, and when the answer was finished before the request was read to its
+      end (the rest is then not delivered).
+    * All calls for one message run in one :class:`contextvars.Context` of their own.
+    * An exception that leaves a method is logged; the request is answered with a 500 where nothing
+      was sent yet, and the connection is closed. A :class:`HTTPInputError` is answered with its
+      own status.
+    """
+
+    __slots__ = ()
+
+    def headers_received(
+        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
+    ) -> Awaitable[None] | None:
+        """The head of the message is complete."""
+        return None
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        """Some bytes of the body, never empty, decoded from their transfer coding."""
+        return None
+
+    def finish(self) -> Awaitable[None] | None:
+        """The message has been received to its end."""
+        return None
+
+    def on_connection_close(self) -> None:
+        """The message ended before its end: ``finish`` will not be called."""
+
+
+class HTTPConnection:
+    """The way back: how the answer to one request is written.
+
+    The legal order is ``write_headers`` once, ``write`` any number of times, ``finish`` once. The
+    futures of the first two are flow control: they are done when the peer has taken enough that
+    more may be written, at once in the usual case, and fail with
+    :class:`tornadoish.iostream.StreamClosedError` when the connection is gone.
+    """
+
+    __slots__ = ()
+
+    def write_headers(
+        self,
+        start_line: RequestStartLine | ResponseStartLine,
+        headers: HTTPHeaders,
+        chunk: bytes | None = None,
+    ) -> Future[None]:
+        """Write a start line, the header fields and, optionally, the first piece of the body.
+
+        :raises HTTPOutputError: a name or value that must not be written, or framing header fields
+            that contradict each other.
+        """
+        raise NotImplementedError
+
+    def write(self, chunk: bytes) -> Future[None]:
+        """Write a piece of the body.
+
+        :raises HTTPOutputError: more than the Content-Length that was announced.
+        """
+        raise NotImplementedError
+
+    def finish(self) -> None:
+        """The body has been written to its end.
+
+        :raises HTTPOutputError: fewer bytes than the Content-Length that was announced; the
+            connection is closed, for the peer cannot know otherwise.
+        """
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        """Give the answer up: it stays incomplete, in a way that the peer can see (ours alone,
+        not Tornado's)."""
+        raise NotImplementedError

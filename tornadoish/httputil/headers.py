@@ -1,0 +1,243 @@
+"""HTTPHeaders: header fields in wire order, as a case-insensitive multi-mapping.
+
+Who makes them: the protocol readers (from pairs that they have validated) and applications. The
+fields are a plain list of pairs; the index that answers look-ups is built by the first look-up and
+thrown away by whatever would make it wrong. (Interface: Tornado, httputil.HTTPHeaders.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, MutableMapping
+from functools import lru_cache
+from typing import Any
+
+from typing_extensions import Self
+
+from tornadoish.httputil.abnf import FIELD_VALUE, is_token
+from tornadoish.httputil.errors import HTTPInputError
+
+
+OWS = " \t"  # RFC 9110, 5.6.3: all that may surround a value, whatever Unicode calls white space
+
+
+@lru_cache(maxsize=1024)
+def _normalize_header(name: str) -> str:
+    """``Content-Type`` from any case of it; refuses what is not a field name.
+
+    :raises HTTPInputError: ``name`` is not a token (RFC 9110, 5.1).
+    """
+    if not is_token(name):
+        raise HTTPInputError(f"Invalid header name {name!r}")
+    return "-".join([word.capitalize() for word in name.split("-")])
+
+
+def _check_value(name: str, value: str) -> None:
+    if FIELD_VALUE.fullmatch(value) is None:
+        raise HTTPInputError(f"Invalid value of header {name}")
+
+
+class HTTPHeaders(MutableMapping[str, str]):
+    """Header fields: a mapping from names (any case) to values, where a name may repeat.
+
+    ``headers[name]`` joins the values of a repeated name with commas (RFC 9110, 5.3);
+    :meth:`get_list` and :meth:`get_all` keep them apart. Iterating yields each name once, in the
+    form ``Content-Type``. The order of the wire is kept.
+
+    >>> h = HTTPHeaders({"content-type": "text/html"})
+    >>> list(h.keys())
+    ['Content-Type']
+    >>> h.add("Set-Cookie", "A=B")
+    >>> h.add("Set-Cookie", "C=D")
+    >>> h["set-cookie"]
+    'A=B,C=D'
+    >>> h.get_list("set-cookie")
+    ['A=B', 'C=D']
+    """
+
+    __slots__ = ("_index", "_pairs")
+
+    _pairs: list[tuple[str, str]]
+    # lower-case name -> joined value; None: to be built. Never wrong: whoever changes the pairs
+    # changes it too or drops it.
+    _index: dict[str, str] | None
+
+    def __init__(self, *args: Any, **kwargs: str) -> None:
+        self._pairs = []
+        self._index = None
+        if len(args) == 1 and not kwargs and isinstance(args[0], HTTPHeaders):
+            self._pairs = args[0]._pairs.copy()
+        elif args or kwargs:
+            self.update(*args, **kwargs)
+
+    @classmethod
+    def from_pairs(
+        cls, pairs: list[tuple[str, str]], index: dict[str, str] | None = None
+    ) -> Self:
+        """Headers over ``pairs`` (taken over, not copied) that the caller has validated.
+
+        ``index`` (lower-case name to joined value) is what the caller has looked up already.
+        """
+        self = cls.__new__(cls)
+        self._pairs = pairs
+        self._index = index
+        return self
+
+    # -- looking up
+
+    def _look(self) -> dict[str, str]:
+        if self._index is None:
+            self._index = build_index(self._pairs)
+        return self._index
+
+    def __getitem__(self, name: str) -> str:
+        try:
+            return self._look()[name.lower()]
+        except KeyError:
+            raise KeyError(name) from None
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self._look().get(name.lower(), default)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._look()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([_normalize_header(name) for name in self._look()])
+
+    def __len__(self) -> int:
+        return len(self._look())
+
+    def get_list(self, name: str) -> list[str]:
+        """All values of ``name``, in order; empty if there is none."""
+        wanted = name.lower()
+        if wanted not in self._look():
+            return []
+        return [value for key, value in self._pairs if key.lower() == wanted]
+
+    def get_all(self) -> Iterable[tuple[str, str]]:
+        """Every (name, value) pair, repeated names repeatedly, in the order of the wire."""
+        for name, value in self._pairs:
+            yield _normalize_header(name), value
+
+    def wire_pairs(self) -> list[tuple[str, str]]:
+        """The pairs as they came or were set: not a copy, for protocols to write from."""
+        return self._pairs
+
+    # -- changing
+
+    def add(self, name: str, value: str) -> None:
+        """Add one more value for ``name``.
+
+        :raises HTTPInputError: ``name`` is no field name, or ``value`` has control characters or
+            more than Latin-1 (RFC 9110, 5.1 and 5.5).
+        """
+        name = _normalize_header(name)
+        _check_value(name, value)
+        self._pairs.append((name, value))
+        index = self._index
+        if index is not None:
+            key = name.lower()
+            if key in index:
+                self._index = None
+            else:
+                index[key] = value
+
+    def __setitem__(self, name: str, value: str) -> None:
+        name = _normalize_header(name)
+        _check_value(name, value)
+        key = name.lower()
+        index = self._look()
+        if key in index:
+            self._replace(key, (name, value))
+        else:
+            self._pairs.append((name, value))
+        index[key] = value
+
+    def _replace(self, key: str, new: tuple[str, str]) -> None:
+        """Put ``new`` where the first field called ``key`` stands and drop its others."""
+        pairs: list[tuple[str, str]] = []
+        placed = False
+        for pair in self._pairs:
+            if pair[0].lower() != key:
+                pairs.append(pair)
+            elif not placed:
+                pairs.append(new)
+                placed = True
+        self._pairs = pairs
+
+    def __delitem__(self, name: str) -> None:
+        key = name.lower()
+        index = self._look()
+        if key not in index:
+            raise KeyError(name)
+        del index[key]
+        self._pairs = [pair for pair in self._pairs if pair[0].lower() != key]
+
+    def clear(self) -> None:
+        self._pairs = []
+        self._index = None
+
+    # -- text
+
+    def parse_line(self, line: str) -> None:
+        """Add the field of one line, with or without its line end.
+
+        A line that begins with white space continues the one before it (obs-fold, RFC 9112, 5.2).
+
+        :raises HTTPInputError: not a field line.
+        """
+        line = line.removesuffix("\n").removesuffix("\r")
+        if not line:
+            return
+        if line[0] in " \t":
+            if not self._pairs:
+                raise HTTPInputError("First header line cannot start with whitespace")
+            name, value = self._pairs.pop()
+            self._index = None
+            self.add(name, f"{value} {line.strip(OWS)}".lstrip(OWS))
+            return
+        name, colon, value = line.partition(":")
+        if not colon:
+            raise HTTPInputError("No colon in header line")
+        self.add(name, value.strip(OWS))
+
+    @classmethod
+    def parse(cls, headers: str) -> Self:
+        """Headers from a block of lines, ended by CRLF or LF.
+
+        :raises HTTPInputError: a line that is no field line.
+        """
+        self = cls()
+        for line in headers.split("\n"):
+            self.parse_line(line)
+        return self
+
+    def __str__(self) -> str:
+        return "".join([f"{name}: {value}\n" for name, value in self.get_all()])
+
+    __unicode__ = __str__
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({list(self.get_all())!r})"
+
+    # -- copies
+
+    def copy(self) -> Self:
+        return type(self).from_pairs(self._pairs.copy())
+
+    __copy__ = copy
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self).from_pairs, (self._pairs,)
+
+
+def build_index(pairs: list[tuple[str, str]]) -> dict[str, str]:
+    """Lower-case name to value, the values of a repeated name joined: linear, whatever repeats."""
+    index = {name.lower(): value for name, value in pairs}
+    if len(index) != len(pairs):
+        values: dict[str, list[str]] = {}
+        for name, value in pairs:
+            values.setdefault(name.lower(), []).append(value)
+        for key, several in values.items():
+            index[key] = ",".join(several)
+    return index

@@ -1,0 +1,250 @@
+"""HTTPServerRequest: one request as an application sees it.
+
+Made by routers and adapters once the head of a request is there. What costs something to know
+(arguments, cookies, the peer's address, ...) is computed when it is first asked for and kept.
+(Interface: Tornado, httputil.HTTPServerRequest.)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from http.cookies import CookieError, SimpleCookie
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+from typing_extensions import Self
+
+from tornadoish.escape import parse_qs_bytes
+from tornadoish.httputil.cookies import parse_cookie
+from tornadoish.httputil.errors import HTTPInputError
+from tornadoish.httputil.forms import HTTPFile, parse_body_arguments
+from tornadoish.httputil.headers import HTTPHeaders
+from tornadoish.httputil.urls import split_host_and_port
+
+if TYPE_CHECKING:
+    from tornadoish.httputil.delegates import HTTPConnection
+    from tornadoish.httputil.startline import RequestStartLine
+
+T = TypeVar("T")
+MAX_QUERY_ARGUMENTS = 1000
+
+
+class lazy(Generic[T]):  # noqa: N801 - reads as a decorator
+    """An attribute computed by the first access; assigning to it replaces it, as to any other."""
+
+    def __init__(self, compute: Callable[[Any], T]) -> None:
+        self._compute = compute
+        self._name = compute.__name__
+        self.__doc__ = compute.__doc__
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> T: ...
+    def __get__(self, instance: object, owner: type) -> Self | T:
+        if instance is None:
+            return self
+        value = self._compute(instance)
+        instance.__dict__[self._name] = value
+        return value
+
+    # A descriptor that lets itself be hidden by the instance's dict; told to type checkers so:
+    if TYPE_CHECKING:
+
+        def __set__(self, instance: object, value: T) -> None: ...
+
+
+class HTTPServerRequest:
+    """One HTTP request.
+
+    ``method``, ``uri`` (the target as sent), ``path`` and ``query`` (the two parts of ``uri``),
+    ``version`` ("HTTP/1.1"), ``headers``, ``body`` (bytes) and ``connection`` (the
+    :class:`HTTPConnection` that takes the answer) are plain attributes. All others are computed
+    on first use: ``host``, ``host_name``, ``remote_ip``, ``protocol`` ("http" or "https"),
+    ``query_arguments``, ``body_arguments``, ``arguments`` (name to list of bytes), ``files``
+    (name to list of :class:`HTTPFile`), ``cookies``.
+    """
+
+    connection: Any = None
+    server_connection: object = None
+    body: bytes = b""
+    path: str = ""
+    query: str = ""
+    _start_time: float
+    _finish_time: float | None = None
+    # A streamed body's end, for whoever waits for it (set by the handler's delegate).
+    _body_future: Any = None
+
+    def __init__(
+        self,
+        method: str | None = None,
+        uri: str | None = None,
+        version: str = "HTTP/1.0",
+        headers: HTTPHeaders | None = None,
+        body: bytes | None = None,
+        host: str | None = None,
+        files: dict[str, list[HTTPFile]] | None = None,
+        connection: HTTPConnection | None = None,
+        start_line: RequestStartLine | None = None,
+        server_connection: object | None = None,
+    ) -> None:
+        if start_line is not None:
+            method, uri, version = start_line
+        self.method = method
+        self.uri = uri
+        self.version = version
+        self.headers = HTTPHeaders() if headers is None else headers
+        self.connection = connection
+        self._start_time = time.time()
+        if uri:
+            if uri[0] == "/":
+                self.path, _, self.query = uri.partition("?")
+            else:
+                self._take_target_apart(uri)
+        if body is not None:
+            self.body = body
+        if host is not None:
+            self.host = host
+        if files is not None:
+            self.files = files
+        if server_connection is not None:
+            self.server_connection = server_connection
+
+    def _take_target_apart(self, uri: str) -> None:
+        """Path and query of a target that is not in origin-form (RFC 9112, 3.2.2 to 3.2.4)."""
+        scheme, mark, rest = uri.partition("://")
+        if not mark or "?" in scheme or "/" in scheme:
+            self.path, _, self.query = uri.partition("?")
+            return
+        authority, slash, path = rest.partition("/")
+        if "?" in authority:
+            authority, _, path = rest.partition("?")
+            slash, path = "/", "?" + path
+        self.path, _, self.query = (slash + path).partition("?")
+        self.path = self.path or "/"
+        # RFC 9112, 3.2.2: the target's host counts, not the Host field.
+        self.host = authority.rpartition("@")[2]
+
+    # -- who asks whom
+
+    @lazy
+    def host(self) -> str:
+        """The host asked for: the target's authority, else the Host field, else "127.0.0.1"."""
+        host: str | None = self.headers.get("Host")
+        return host or "127.0.0.1"
+
+    @lazy
+    def host_name(self) -> str:
+        """``host`` without its port, in lower case."""
+        return split_host_and_port(self.host.lower())[0]
+
+    @lazy
+    def remote_ip(self) -> Any:
+        """The client's address as text, as far as the connection knows it."""
+        return getattr(self._context, "remote_ip", None)
+
+    @lazy
+    def protocol(self) -> str:
+        """"http" or "https"."""
+        scheme: str = getattr(self._context, "protocol", "http")
+        return scheme
+
+    @property
+    def _context(self) -> Any:
+        return getattr(self.connection, "context", None)
+
+    def full_url(self) -> str:
+        """The absolute URL of this request, built from its parts (never from unchecked text)."""
+        uri = self.uri or ""
+        if not uri.startswith("/"):
+            uri = f"{self.path}?{self.query}" if self.query else self.path
+        return f"{self.protocol}://{self.host}{uri}"
+
+    # -- what is asked
+
+    @lazy
+    def query_arguments(self) -> dict[str, list[bytes]]:
+        """The arguments in the query part of the URL.
+
+        :raises HTTPInputError: there are too many of them (400).
+        """
+        if self.query.count("&") >= MAX_QUERY_ARGUMENTS:
+            raise HTTPInputError("Too many query arguments", survives=True)
+        return parse_qs_bytes(self.query, keep_blank_values=True)
+
+    @lazy
+    def body_arguments(self) -> dict[str, list[bytes]]:
+        """The arguments in a form body.
+
+        :raises HTTPInputError: the body is not the form that it says it is (400).
+        """
+        self._parse_body()
+        return self.body_arguments
+
+    @lazy
+    def files(self) -> dict[str, list[HTTPFile]]:
+        """The files in a multipart form body; errors as for ``body_arguments``."""
+        self._parse_body()
+        return self.files
+
+    @lazy
+    def arguments(self) -> dict[str, list[bytes]]:
+        """The query arguments and behind them the body arguments."""
+        both = {name: list(values) for name, values in self.query_arguments.items()}
+        for name, values in self.body_arguments.items():
+            both.setdefault(name, []).extend(values)
+        return both
+
+    def _parse_body(self) -> None:
+        """Set ``body_arguments`` and ``files`` from the body (Tornado's private name for it)."""
+        arguments: dict[str, list[bytes]] = {}
+        files: dict[str, list[HTTPFile]] = {}
+        if self.body:
+            content_type = self.headers.get("Content-Type", "")
+            try:
+                parse_body_arguments(content_type, self.body, arguments, files, self.headers)
+            except HTTPInputError as error:
+                error.survives = True  # the message was framed well; only its content is not
+                raise
+        attributes = self.__dict__
+        attributes.setdefault("body_arguments", arguments)
+        attributes.setdefault("files", files)
+
+    @property
+    def cookies(self) -> SimpleCookie:
+        """The request's cookies, as :class:`http.cookies.Morsel` by name."""
+        cookies: SimpleCookie | None = self.__dict__.get("_cookies")
+        if cookies is None:
+            cookies = self._cookies = SimpleCookie()
+            for name, value in parse_cookie(self.headers.get("Cookie", "")).items():
+                try:
+                    cookies[name] = value
+                except CookieError:
+                    continue  # a name that a Morsel will not carry: no cookie of ours
+        return cookies
+
+    # -- its life
+
+    def request_time(self) -> float:
+        """Seconds from the request's head until its answer was finished, or until now."""
+        end = time.time() if self._finish_time is None else self._finish_time
+        return end - self._start_time
+
+    def get_ssl_certificate(self, binary_form: bool = False) -> None | dict[str, Any] | bytes:
+        """The client's certificate, as :meth:`ssl.SSLObject.getpeercert` gives it.
+
+        None without TLS, or when the client sent none; it sends one only if the server's context
+        asks for it (``verify_mode``).
+        """
+        ssl_object = getattr(self._context, "ssl_object", None)
+        if ssl_object is None:
+            return None
+        certificate: None | dict[str, Any] | bytes = ssl_object.getpeercert(binary_form)
+        return certificate
+
+    def __repr__(self) -> str:
+        names = ("protocol", "host", "method", "uri", "version", "remote_ip")
+        shown = ", ".join([f"{name}={getattr(self, name)!r}" for name in names])
+        return f"{type(self).__name__}({shown})"
+
+

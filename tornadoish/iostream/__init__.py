@@ -1,0 +1,22 @@
+"""Streams of bytes over asyncio transports (Tornado: tornado.iostream)."""
+
+from tornadoish.iostream.base import BaseIOStream, StreamReceiver
+from tornadoish.iostream.deadlines import NEVER, DeadlineClock
+from tornadoish.iostream.errors import (
+    StreamBufferFullError,
+    StreamClosedError,
+    UnsatisfiableReadError,
+)
+from tornadoish.iostream.stream import IOStream, SSLIOStream
+
+__all__ = [
+    "NEVER",
+    "BaseIOStream",
+    "DeadlineClock",
+    "IOStream",
+    "SSLIOStream",
+    "StreamBufferFullError",
+    "StreamClosedError",
+    "StreamReceiver",
+    "UnsatisfiableReadError",
+]

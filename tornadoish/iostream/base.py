@@ -1,0 +1,493 @@
+"""BaseIOStream: one connection's bytes, pushed to a receiver or pulled by reads.
+
+It IS the asyncio protocol of its transport: no second buffer layer, the same code on asyncio and
+uvloop, over TCP, Unix sockets and TLS. ``iostream.stream`` adds how it comes to its transport. It
+never says "HTTP". (Interface: Tornado, tornado.iostream.)
+
+Whoever receives more than anyone takes pauses the transport, so what a peer can make a stream hold
+is one read of the transport on top of what somebody asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeVar, cast
+
+from tornadoish.buffer import ReceiveBuffer
+from tornadoish.iostream.deadlines import NEVER, DeadlineClock
+from tornadoish.iostream.errors import (
+    StreamBufferFullError,
+    StreamClosedError,
+    UnsatisfiableReadError,
+)
+from tornadoish.iostream.reads import (
+    Read,
+    ReadBytes,
+    ReadInto,
+    ReadUntil,
+    ReadUntilClose,
+    ReadUntilRegex,
+)
+from tornadoish.log import app_log, gen_log
+
+T = TypeVar("T")
+ExcInfo = None | bool | BaseException | tuple[Any, Any, Any]
+
+# The life of a stream. Reads may still be served from the buffer in the last two.
+NEW = "new"  # no transport yet: what is written waits
+OPEN = "open"
+CLOSING = "closing"  # closed for us; the transport may still be sending
+CLOSED = "closed"
+
+#: Above this many corked bytes a stream sends what it has, so that gathering never hoards.
+CORK_BYTES = 64 * 1024
+
+
+class StreamReceiver(Protocol):
+    """Who is given a stream's bytes as they come."""
+
+    def bytes_arrived(self) -> bool:
+        """``stream.buffer`` has grown. False: nobody takes more now, pause."""
+
+    def end_of_input(self) -> None:
+        """The peer will send nothing more."""
+
+    def stream_closed(self) -> None:
+        """The stream is closed; nothing follows."""
+
+    def deadline_passed(self) -> None:
+        """The deadline that was set has come."""
+
+
+class BaseIOStream(asyncio.Protocol):
+    """A stream over an asyncio transport, present or to come.
+
+    :param max_buffer_size: bytes that a read may make the stream hold (default 100 MiB).
+    :param read_chunk_size: bytes that are held when nobody reads (default 64 KiB).
+    :param max_write_buffer_size: bytes that may wait to be sent (default: no limit; awaiting
+        :meth:`write` is the better one).
+    """
+
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_clock",
+        "_close_callback",
+        "_cork_size",
+        "_corked",
+        "_done",
+        "_loop",
+        "_paused",
+        "_pending",
+        "_read",
+        "_read_future",
+        "_receiver",
+        "_state",
+        "_transport",
+        "_write_blocked",
+        "_write_waiters",
+        "buffer",
+        "deadline",
+        "error",
+        "max_buffer_size",
+        "max_write_buffer_size",
+        "on_open",
+        "read_chunk_size",
+    )
+
+    def __init__(
+        self,
+        max_buffer_size: int | None = None,
+        read_chunk_size: int | None = None,
+        max_write_buffer_size: int | None = None,
+    ) -> None:
+        self.max_buffer_size = max_buffer_size or 100 * 1024 * 1024
+        self.read_chunk_size = min(read_chunk_size or 64 * 1024, self.max_buffer_size)
+        self.max_write_buffer_size = max_write_buffer_size
+        self.buffer = ReceiveBuffer()
+        self.error: BaseException | None = None
+        self.deadline = NEVER
+        #: called with the stream when its transport is there (a server's hook)
+        self.on_open: Callable[[Any], None] | None = None
+        self._state = NEW
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._transport: asyncio.Transport | None = None
+        self._receiver: StreamReceiver | None = None
+        self._close_callback: Callable[[], None] | None = None
+        self._clock: DeadlineClock | None = None
+        # reading
+        self._paused = False
+        self._read: Read | None = None
+        self._read_future: asyncio.Future[Any] | None = None
+        # writing: what waits for a transport, what is gathered, who waits for room
+        self._pending: list[bytes | memoryview] = []
+        self._corked: list[bytes] | None = None
+        self._cork_size = 0
+        self._done: asyncio.Future[None] | None = None
+        self._write_blocked = False
+        self._write_waiters: list[asyncio.Future[None]] = []
+
+    # -- what asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if self._state is not NEW:  # closed before it was open
+            cast(asyncio.Transport, transport).abort()
+            return
+        self._transport = cast(asyncio.Transport, transport)
+        self._loop = asyncio.get_running_loop()
+        self._done = self._loop.create_future()
+        self._done.set_result(None)
+        self._state = OPEN
+        if self._pending:
+            pending, self._pending = self._pending, []
+            self._transport.writelines(pending)
+        if self.on_open is not None:
+            self.on_open(self)
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer.append(data)
+        if self._receiver is not None:
+            if not self._receiver.bytes_arrived():
+                self.pause_reading()
+        elif self._read is not None:
+            self._try_read(self._read)
+        if self._receiver is None and self._read is None:
+            if len(self.buffer) >= self.read_chunk_size:
+                self.pause_reading()
+
+    def eof_received(self) -> bool:
+        if self._receiver is not None:
+            self._receiver.end_of_input()
+        elif self._read is not None:
+            self._try_read(self._read, ended=True)
+        return False  # the transport closes itself: a peer that only sends gets no answer
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self.error is None and exc is not None:
+            self.error = exc
+        self._state = CLOSED
+        self._transport = None
+        self._let_go()
+
+    def pause_writing(self) -> None:
+        self._write_blocked = True
+
+    def resume_writing(self) -> None:
+        self._write_blocked = False
+        waiters, self._write_waiters = self._write_waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    # -- pushing
+
+    def set_receiver(self, receiver: StreamReceiver | None) -> None:
+        """Give arriving bytes to ``receiver`` from now on, or to nobody.
+
+        What is in the buffer already is not announced: look there first.
+        """
+        self._receiver = receiver
+        if receiver is not None:
+            self.resume_reading()
+
+    def pause_reading(self) -> None:
+        """Let nothing more come in; the peer feels it when the system's buffers are full."""
+        if not self._paused and self._state is OPEN and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """The opposite of :meth:`pause_reading`."""
+        if self._paused:
+            self._paused = False
+            if self._state is OPEN and self._transport is not None:
+                self._transport.resume_reading()
+
+    # -- deadlines
+
+    def watch(self, clock: DeadlineClock) -> None:
+        """Let ``clock`` tell the receiver when its deadline has come."""
+        self._clock = clock
+        clock.add(self)
+
+    def set_deadline(self, seconds: float | None) -> None:
+        """Tell the receiver in ``seconds``, unless this is called again before; None: do not."""
+        if seconds is None:
+            self.deadline = NEVER
+        else:
+            if self._clock is None:
+                self.watch(DeadlineClock(min(1.0, seconds / 4)))
+            self.deadline = cast(DeadlineClock, self._clock).after(seconds)
+
+    def deadline_passed(self) -> None:
+        if self._receiver is not None:
+            self._receiver.deadline_passed()
+        elif self._state is CLOSING:
+            self.abort()
+
+    # -- pulling
+
+    def read_bytes(self, num_bytes: int, partial: bool = False) -> Awaitable[bytes]:
+        """Read ``num_bytes`` bytes; with ``partial``, as many of them as are there, at least one.
+
+        Every read fails with :class:`StreamClosedError` if the stream closes before it has what
+        it waits for. Only one may be waiting at a time (AssertionError).
+        """
+        return self._start_read(ReadBytes(num_bytes, partial))
+
+    def read_until(self, delimiter: bytes, max_bytes: int | None = None) -> Awaitable[bytes]:
+        """Read all up to and with ``delimiter``.
+
+        If that takes more than ``max_bytes``, the stream is closed and the ``real_error`` of the
+        :class:`StreamClosedError` is an :class:`UnsatisfiableReadError`.
+        """
+        return self._start_read(ReadUntil(delimiter, max_bytes))
+
+    def read_until_regex(self, regex: bytes, max_bytes: int | None = None) -> Awaitable[bytes]:
+        """Read all up to and with the first match of ``regex``; otherwise as ``read_until``."""
+        return self._start_read(ReadUntilRegex(regex, max_bytes))
+
+    def read_into(self, buf: bytearray | memoryview, partial: bool = False) -> Awaitable[int]:
+        """Fill ``buf``, or with ``partial`` some of it; the result is the number of bytes."""
+        return self._start_read(ReadInto(memoryview(buf).cast("B"), partial))
+
+    def read_until_close(self) -> Awaitable[bytes]:
+        """Read until the peer ends (at most ``max_buffer_size`` bytes)."""
+        return self._start_read(ReadUntilClose())
+
+    def _start_read(self, read: Read) -> asyncio.Future[Any]:
+        if self._read is not None:
+            raise AssertionError("Already reading")
+        self._attach()
+        self._read = read
+        future = self._read_future = self._get_loop().create_future()
+        self._try_read(read, ended=self.closed())
+        if not future.done():
+            self.resume_reading()
+        return future
+
+    def _try_read(self, read: Read, ended: bool = False) -> None:
+        """Satisfy the waiting read from the buffer if that is possible."""
+        try:
+            result = read.take(self.buffer, ended)
+            if result is None:
+                wanted = read.wants
+                if len(self.buffer) >= self.max_buffer_size or (
+                    wanted is not None and wanted > self.max_buffer_size
+                ):
+                    raise StreamBufferFullError("Reached maximum read buffer size")
+        except (UnsatisfiableReadError, StreamBufferFullError) as error:
+            gen_log.info("Closing stream: %s", error)
+            self.close(error)
+            self._fail_read()
+            return
+        future = self._read_future
+        if result is not None:
+            self._read = self._read_future = None
+            if future is not None and not future.done():
+                future.set_result(result)
+        elif ended:
+            self._fail_read()
+
+    def _fail_read(self) -> None:
+        future, self._read, self._read_future = self._read_future, None, None
+        if future is not None and not future.done():
+            future.set_exception(StreamClosedError(self.error))
+            future.exception()  # nobody has to look at it
+
+    # -- writing
+
+    def write(self, data: bytes | bytearray | memoryview) -> asyncio.Future[None]:
+        """Send ``data``. The future is done when the peer has taken enough that more may follow.
+
+        :raises StreamClosedError: the stream is closed.
+        :raises StreamBufferFullError: more than ``max_write_buffer_size`` would wait.
+        """
+        if self._corked is not None and self._state is OPEN:
+            self._corked.append(bytes(data))
+            self._cork_size += len(data)
+            if self._cork_size < CORK_BYTES:
+                return cast("asyncio.Future[None]", self._done)
+            self.flush_cork()
+        elif self._state is OPEN and self._transport is not None:
+            if self.max_write_buffer_size is not None:
+                self._check_write_buffer(len(data))
+            if data:
+                self._transport.write(data)
+        else:
+            self._write_unopened(data)
+        return self._flow()
+
+    def _flow(self) -> asyncio.Future[None]:
+        """A future that is done when there is room to write; no new one in the usual case."""
+        if not self._write_blocked and self._state is OPEN and self._done is not None:
+            return self._done
+        waiter: asyncio.Future[None] = self._get_loop().create_future()
+        if self.closed():
+            waiter.set_exception(StreamClosedError(self.error))
+            waiter.exception()
+        else:
+            self._write_waiters.append(waiter)
+            if not self._write_blocked and self._state is OPEN:
+                self.resume_writing()
+        return waiter
+
+    def _write_unopened(self, data: bytes | bytearray | memoryview) -> None:
+        if self.closed():
+            raise StreamClosedError(self.error)
+        self._check_write_buffer(len(data))
+        self._attach()
+        self._pending.append(bytes(data))
+        self._write_blocked = True
+
+    def _check_write_buffer(self, more: int) -> None:
+        waiting = sum(map(len, self._pending))
+        if self._transport is not None:
+            waiting += self._transport.get_write_buffer_size()
+        if self.max_write_buffer_size is not None and waiting + more > self.max_write_buffer_size:
+            raise StreamBufferFullError("Reached maximum write buffer size")
+
+    def cork(self) -> None:
+        """Gather what is written until :meth:`uncork`, to send it at once."""
+        if self._corked is None:
+            self._corked = []
+
+    def flush_cork(self) -> None:
+        """Send what is gathered and go on gathering."""
+        corked = self._corked
+        if corked:
+            self._corked = []
+            self._cork_size = 0
+            if self._state is OPEN and self._transport is not None:
+                self._transport.write(corked[0] if len(corked) == 1 else b"".join(corked))
+
+    def uncork(self) -> None:
+        """Send what is gathered, if it is, and gather no longer."""
+        if self._corked:
+            self.flush_cork()
+        self._corked = None
+
+    # -- opening
+
+    def _get_loop(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        return self._loop
+
+    def _attach(self) -> None:
+        """Somebody reads or writes: get a transport, if there is none yet."""
+
+    def _cancel_opening(self) -> None:
+        """The stream is closed before it had a transport."""
+
+    # -- closing
+
+    def close(self, exc_info: ExcInfo = False) -> None:
+        """Close the stream: what was written is still sent, reads fail.
+
+        :param exc_info: what ``error`` shall be: an exception, an exc_info tuple, or True for the
+            one that is being handled.
+        """
+        if self.closed():
+            return
+        if exc_info:
+            self.error = _exception_of(exc_info)
+        transport = self._transport
+        if transport is not None:
+            self.uncork()
+            self._state = CLOSING
+            transport.close()
+            self._fail_read()
+        else:
+            self._state = CLOSED
+            self._cancel_opening()
+            self._let_go()
+
+    def abort(self) -> None:
+        """Close the stream at once: what has not been sent is dropped."""
+        if self._transport is not None:
+            self._state = CLOSING
+            self._transport.abort()
+        else:
+            self.close()
+
+    def write_eof(self) -> None:
+        """Say that nothing more will be written, where the transport can (TLS cannot)."""
+        self.uncork()
+        if self._state is OPEN and self._transport is not None and self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def _let_go(self) -> None:
+        """The stream is closed: tell everyone who is concerned, and hold nothing any longer."""
+        if self._clock is not None:
+            self._clock.discard(self)
+        if self._read is not None:
+            self._try_read(self._read, ended=True)
+        waiters, self._write_waiters = self._write_waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_exception(StreamClosedError(self.error))
+                waiter.exception()
+        self._pending.clear()
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None:
+            receiver.stream_closed()
+        callback, self._close_callback = self._close_callback, None
+        if callback is not None:
+            self._call(callback)
+
+    def _call(self, callback: Callable[[], None]) -> None:
+        try:
+            callback()
+        except Exception:
+            app_log.error("Exception in close callback of %r", self, exc_info=True)
+
+    def set_close_callback(self, callback: Callable[[], None] | None) -> None:
+        """Call ``callback`` when the stream is closed, by whomever; soon, if it is already."""
+        if callback is not None and self._state is CLOSED:
+            self._get_loop().call_soon(self._call, callback)
+        else:
+            self._close_callback = callback
+
+    # -- looking
+
+    def reading(self) -> bool:
+        """Whether a read waits."""
+        return self._read is not None
+
+    def writing(self) -> bool:
+        """Whether something that was written has not been sent yet."""
+        if self._transport is None:
+            return bool(self._pending)
+        return bool(self._corked) or self._transport.get_write_buffer_size() > 0
+
+    def closed(self) -> bool:
+        """Whether the stream has been closed, by us or the peer."""
+        return self._state is CLOSING or self._state is CLOSED
+
+    @property
+    def ssl_object(self) -> ssl.SSLObject | None:
+        """The TLS session, or None on a plain stream."""
+        if self._transport is None:
+            return None
+        return cast("ssl.SSLObject | None", self._transport.get_extra_info("ssl_object"))
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """What the transport knows (asyncio.BaseTransport.get_extra_info)."""
+        if self._transport is None:
+            return default
+        return self._transport.get_extra_info(name, default)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._state} {self.buffer!r}>"
+
+
+def _exception_of(exc_info: ExcInfo) -> BaseException | None:
+    if isinstance(exc_info, BaseException):
+        return exc_info
+    if isinstance(exc_info, tuple):
+        return cast("BaseException | None", exc_info[1])
+    return sys.exc_info()[1]

@@ -1,0 +1,214 @@
+"""IOStream and SSLIOStream: streams over sockets, accepted, connected or yet to be connected.
+
+``TCPServer`` makes them without a socket and lets its transports find them; applications make them
+over a socket of their own, and they get a transport when first used. (Tornado: tornado.iostream.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket as socket_module
+import ssl
+from typing import Any, TypeVar
+
+from tornadoish.iostream.base import CLOSED, NEW, BaseIOStream
+from tornadoish.iostream.errors import StreamClosedError
+from tornadoish.log import gen_log
+from tornadoish.netutil import ssl_options_to_context
+
+Self = TypeVar("Self", bound="IOStream")
+SSLOptions = dict[str, Any] | ssl.SSLContext | None
+
+
+class IOStream(BaseIOStream):
+    """A stream over a socket.
+
+    :param socket: connected, or to be connected by :meth:`connect`; the stream owns it from now
+        on. None for the stream of an accepted connection, which its transport will find.
+
+    The other parameters are those of :class:`BaseIOStream`.
+    """
+
+    __slots__ = ("_opening", "_socket")
+
+    def __init__(
+        self,
+        socket: socket_module.socket | None = None,
+        max_buffer_size: int | None = None,
+        read_chunk_size: int | None = None,
+        max_write_buffer_size: int | None = None,
+    ) -> None:
+        super().__init__(max_buffer_size, read_chunk_size, max_write_buffer_size)
+        self._socket = socket
+        self._opening: asyncio.Task[None] | None = None
+
+    # -- how it comes to its transport
+
+    def connect(
+        self: Self, address: Any, server_hostname: str | None = None
+    ) -> asyncio.Future[Self]:
+        """Connect the socket to ``address``. Writes may be made at once, and reads started.
+
+        :param server_hostname: whom the certificate must name (TLS streams only).
+        :returns: a future of this stream; it fails with :class:`StreamClosedError`, whose
+            ``real_error`` says why.
+        """
+        future: asyncio.Future[Self] = self._get_loop().create_future()
+        self._open(future, address, server_hostname)
+        return future
+
+    def _attach(self) -> None:
+        if self._state is NEW and self._opening is None and self._socket is not None:
+            self._open(self._get_loop().create_future(), None, None)
+
+    def _open(
+        self: Self, future: asyncio.Future[Self], address: Any, server_hostname: str | None
+    ) -> None:
+        self._opening = self._get_loop().create_task(
+            self._open_transport(future, address, server_hostname)
+        )
+
+    async def _open_transport(
+        self: Self, future: asyncio.Future[Self], address: Any, server_hostname: str | None
+    ) -> None:
+        try:
+            await self._make_transport(address, server_hostname)
+        except (OSError, asyncio.CancelledError) as error:  # TLS errors are OSErrors
+            if not self.closed():
+                gen_log.info("Cannot connect to %r: %s", address, error)
+                self.close(error)
+            if not future.done():
+                future.set_exception(StreamClosedError(self.error))
+                future.exception()  # nobody has to look at it
+        else:
+            if not future.done():
+                future.set_result(self)
+        finally:
+            self._opening = None
+
+    async def _make_transport(self, address: Any, server_hostname: str | None) -> None:
+        sock, loop = self._take_socket(), self._get_loop()
+        if address is not None:
+            await loop.sock_connect(sock, address)
+        await loop.create_connection(lambda: self, sock=sock)
+
+    def _take_socket(self) -> socket_module.socket:
+        if self._socket is None:
+            raise StreamClosedError(self.error)
+        self._socket.setblocking(False)
+        return self._socket
+
+    def _cancel_opening(self) -> None:
+        if self._opening is not None and self._opening is not asyncio.current_task():
+            self._opening.cancel()
+        if self._socket is not None:
+            self._socket.close()
+
+    def start_tls(
+        self,
+        server_side: bool,
+        ssl_options: SSLOptions = None,
+        server_hostname: str | None = None,
+    ) -> asyncio.Future[SSLIOStream]:
+        """Go on over TLS: the result is a new stream, and this one is at its end.
+
+        :raises ValueError: the stream is not idle, or has bytes that nobody read. Those came in
+            the clear: taking them for what the peer says over TLS would let anyone inject.
+        """
+        if self._transport is None or self._read is not None or self.writing() or self.buffer:
+            raise ValueError("IOStream is not idle; cannot convert to SSL")
+        context = ssl_options_to_context(ssl_options or {}, server_side=server_side)
+        stream = SSLIOStream(
+            None, self.max_buffer_size, self.read_chunk_size, self.max_write_buffer_size
+        )
+        future: asyncio.Future[SSLIOStream] = self._get_loop().create_future()
+        transport, self._transport, self._state = self._transport, None, CLOSED
+        stream.set_close_callback(self._close_callback)
+        self._close_callback = None
+
+        async def shake_hands() -> None:
+            try:
+                secured = await self._get_loop().start_tls(
+                    transport, stream, context,
+                    server_side=server_side, server_hostname=server_hostname,
+                )  # fmt: skip
+                if secured is None:
+                    raise ConnectionAbortedError("The peer went away during the handshake")
+            except OSError as error:
+                transport.abort()
+                stream.close(error)
+                future.set_exception(StreamClosedError(error))
+                future.exception()
+            else:
+                stream.connection_made(secured)
+                if not future.done():
+                    future.set_result(stream)
+
+        stream._opening = self._get_loop().create_task(shake_hands())
+        return future
+
+    # -- the socket
+
+    @property
+    def socket(self) -> Any:
+        """The socket, for ``getsockname``, ``setsockopt`` and the like; None once closed."""
+        if self._transport is not None:
+            return self._transport.get_extra_info("socket")
+        return self._socket if self._state is NEW else None
+
+    def fileno(self) -> int:
+        """The socket's descriptor; -1 once closed."""
+        sock = self.socket
+        return -1 if sock is None else int(sock.fileno())
+
+    def set_nodelay(self, value: bool) -> None:
+        """Send small pieces at once (TCP_NODELAY), or gather them; no effect but on TCP."""
+        sock = self.socket
+        if sock is not None and sock.family in (socket_module.AF_INET, socket_module.AF_INET6):
+            sock.setsockopt(socket_module.IPPROTO_TCP, socket_module.TCP_NODELAY, int(value))
+
+
+class SSLIOStream(IOStream):
+    """The same over TLS.
+
+    :param ssl_options: a context, or Tornado's dict of options; the client's defaults if not given.
+    """
+
+    __slots__ = ("_context", "_server_side")
+
+    def __init__(
+        self,
+        socket: socket_module.socket | None = None,
+        max_buffer_size: int | None = None,
+        read_chunk_size: int | None = None,
+        max_write_buffer_size: int | None = None,
+        ssl_options: SSLOptions = None,
+    ) -> None:
+        self._server_side = False
+        self._context: SSLOptions = ssl_options
+        if isinstance(socket, ssl.SSLSocket):  # from ssl_wrap_socket, hands not yet shaken
+            self._context, self._server_side = socket.context, bool(socket.server_side)
+            socket = socket_module.socket(fileno=socket.detach())
+        super().__init__(socket, max_buffer_size, read_chunk_size, max_write_buffer_size)
+
+    async def _make_transport(self, address: Any, server_hostname: str | None) -> None:
+        sock, loop = self._take_socket(), self._get_loop()
+        context = ssl_options_to_context(self._context or {}, server_side=self._server_side)
+        if self._server_side:
+            await loop.connect_accepted_socket(lambda: self, sock, ssl=context)
+            return
+        if address is not None:
+            await loop.sock_connect(sock, address)
+        name = server_hostname if server_hostname is not None else ""
+        await loop.create_connection(lambda: self, sock=sock, ssl=context, server_hostname=name)
+
+    def wait_for_handshake(self) -> asyncio.Future[SSLIOStream]:
+        """A future of this stream, done when hands are shaken."""
+        future: asyncio.Future[SSLIOStream] = self._get_loop().create_future()
+        if self._state is NEW and self._opening is None:
+            self._open(future, None, None)
+        elif self._transport is not None:
+            future.set_result(self)
+        else:
+            future.set_exception(StreamClosedError(self.error))
+        return future

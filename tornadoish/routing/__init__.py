@@ -1,0 +1,52 @@
+"""Who answers a request: routers, the rules they hold, and the matchers that decide.
+
+A server calls ``Router.start_request`` once a message; the delegate it gets back builds the request
+from the head, asks ``find_handler`` for the real delegate and hands every further event to it.
+`RuleRouter` is the router that an Application is made of: an ordered list of rules, of which the
+first that matches and has a delegate to give wins.
+
+Nothing in here knows a server, a protocol or a RequestHandler; targets of other kinds are taught
+by overriding `RuleRouter.get_target_delegate`.
+
+The interface is Tornado's (Tornado: tornado.routing). The search is not: see `index`.
+"""
+
+from tornadoish.routing.routers import (
+    ReversibleRouter,
+    ReversibleRuleRouter,
+    Router,
+    RuleRouter,
+    _CallableAdapter,
+    _DefaultMessageDelegate,
+    _RoutingDelegate,
+    _RuleList,
+)
+from tornadoish.routing.rules import (
+    AnyMatches,
+    DefaultHostMatches,
+    HostMatches,
+    Matcher,
+    PathMatches,
+    Rule,
+    URLSpec,
+    _unquote_or_none,
+)
+
+__all__ = [
+    "AnyMatches",
+    "DefaultHostMatches",
+    "HostMatches",
+    "Matcher",
+    "PathMatches",
+    "ReversibleRouter",
+    "ReversibleRuleRouter",
+    "Router",
+    "Rule",
+    "RuleRouter",
+    "URLSpec",
+    "_CallableAdapter",
+    "_DefaultMessageDelegate",
+    "_RoutingDelegate",
+    "_RuleList",
+    "_unquote_or_none",
+]

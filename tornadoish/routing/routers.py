@@ -1,0 +1,315 @@
+"""The routers, and the delegates between a server and what a router found.
+
+A server calls ``start_request``; an Application subclasses `ReversibleRuleRouter`. How a rule
+decides is in `rules`, how the rules to try are found in `index`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from inspect import isawaitable
+from typing import Any, cast
+
+from tornadoish.httputil import (
+    HTTPConnection,
+    HTTPHeaders,
+    HTTPMessageDelegate,
+    HTTPServerConnectionDelegate,
+    HTTPServerRequest,
+    RequestStartLine,
+    ResponseStartLine,
+)
+from tornadoish.log import app_log
+from tornadoish.routing.index import IndexedRules
+from tornadoish.routing.rules import Matcher, PathMatches, Rule
+
+# ---- Routers: the interface ------------------------------------------------------------------
+
+
+class Router(HTTPServerConnectionDelegate):
+    """Finds the delegate for a request. Subclasses write `find_handler` (Tornado: Router)."""
+
+    def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> HTTPMessageDelegate | None:
+        """Return the delegate that will answer ``request``, or None if this router has none.
+
+        ``kwargs`` are whatever an outer router's matcher took from the request.
+
+        Raises NotImplementedError unless overridden.
+        """
+        raise NotImplementedError
+
+    def start_request(
+        self, server_conn: object, request_conn: HTTPConnection
+    ) -> HTTPMessageDelegate:
+        """Return the delegate for one message; it chooses a handler when the head is there."""
+        return _RoutingDelegate(self, server_conn, request_conn)
+
+
+class ReversibleRouter(Router):
+    """A router that can also make the URL of a named route (Tornado: ReversibleRouter)."""
+
+    def reverse_url(self, name: str, *args: Any) -> str | None:
+        """Return the URL of the route called ``name`` with ``args`` put in, or None if unknown.
+
+        Raises NotImplementedError unless overridden.
+        """
+        raise NotImplementedError
+
+
+# ---- One message on its way through a router -------------------------------------------------
+
+
+class _RoutingDelegate(HTTPMessageDelegate):
+    """Chooses a delegate when the head arrives, then is only a wire to it."""
+
+    __slots__ = ("delegate", "request_conn", "router", "server_conn")
+
+    def __init__(self, router: Router, server_conn: object, request_conn: HTTPConnection) -> None:
+        self.router = router
+        self.server_conn = server_conn
+        self.request_conn = request_conn
+        self.delegate: HTTPMessageDelegate | None = None
+
+    def headers_received(
+        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
+    ) -> Awaitable[None] | None:
+        if not isinstance(start_line, RequestStartLine):
+            raise TypeError(f"a router takes requests, not {start_line!r}")
+        request = HTTPServerRequest(
+            connection=self.request_conn,
+            server_connection=self.server_conn,
+            start_line=start_line,
+            headers=headers,
+        )
+        delegate = self.router.find_handler(request)
+        if delegate is None:
+            app_log.debug("no route for %s %s", start_line.method, start_line.path)
+            delegate = _DefaultMessageDelegate(self.request_conn)
+        self.delegate = delegate
+        return delegate.headers_received(start_line, headers)
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        if self.delegate is None:
+            raise RuntimeError("data_received() before headers_received()")
+        return self.delegate.data_received(chunk)
+
+    def finish(self) -> Awaitable[None] | None:
+        if self.delegate is None:
+            raise RuntimeError("finish() before headers_received()")
+        return self.delegate.finish()
+
+    def on_connection_close(self) -> None:
+        if self.delegate is not None:
+            self.delegate.on_connection_close()
+
+
+class _DefaultMessageDelegate(HTTPMessageDelegate):
+    """Answers 404 with an empty body, once the request's own body has been read and dropped."""
+
+    __slots__ = ("connection",)
+
+    def __init__(self, connection: HTTPConnection) -> None:
+        self.connection = connection
+
+    def finish(self) -> Awaitable[None] | None:
+        # The length is said outright: complete for HEAD, for HTTP/1.0 and without chunking.
+        self.connection.write_headers(
+            ResponseStartLine("HTTP/1.1", 404, "Not Found"), HTTPHeaders({"Content-Length": "0"})
+        )
+        self.connection.finish()
+        return None
+
+
+class _CallableAdapter(HTTPMessageDelegate):
+    """Collects a whole request, then calls a function with it."""
+
+    __slots__ = ("_chunks", "_request", "connection", "request_callback")
+
+    def __init__(
+        self, request_callback: Callable[[HTTPServerRequest], Any], request_conn: HTTPConnection
+    ) -> None:
+        self.request_callback = request_callback
+        self.connection = request_conn
+        self._request: HTTPServerRequest | None = None
+        self._chunks: list[bytes] = []
+
+    def headers_received(
+        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
+    ) -> Awaitable[None] | None:
+        self._request = HTTPServerRequest(
+            connection=self.connection,
+            start_line=cast(RequestStartLine, start_line),
+            headers=headers,
+        )
+        return None
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        self._chunks.append(chunk)
+        return None
+
+    def finish(self) -> Awaitable[None] | None:
+        request = self._request
+        if request is None:
+            raise RuntimeError("finish() before headers_received()")
+        request.body = b"".join(self._chunks)
+        request._parse_body()
+        result = self.request_callback(request)
+        return cast("Awaitable[None]", result) if isawaitable(result) else None
+
+    def on_connection_close(self) -> None:
+        self._chunks.clear()
+
+
+# ---- Routers: an ordered list of rules -------------------------------------------------------
+
+# What add_rules() takes: rules, or the arguments of Rule() in a sequence.
+_RuleList = Sequence[
+    Rule
+    | list[Any]
+    | tuple[str | Matcher, Any]
+    | tuple[str | Matcher, Any, dict[str, Any]]
+    | tuple[str | Matcher, Any, dict[str, Any], str]
+]
+
+
+class RuleRouter(Router):
+    """Tries its rules in order; the first that matches and yields a delegate wins.
+
+    Tornado: RuleRouter.
+    """
+
+    def __init__(self, rules: _RuleList | None = None) -> None:
+        """``rules``: what `add_rules` takes."""
+        self.rules = []
+        if rules:
+            self.add_rules(rules)
+
+    @property
+    def rules(self) -> list[Rule]:
+        """The rules in the order in which they are tried: a list to read, change or replace.
+
+        A change of the list counts from the next request on. What is assigned is copied into a
+        list of our own: go on with ``router.rules``, not with the list that was assigned. To
+        change the matcher of a rule that is already in use, put a new rule in its place.
+        """
+        return self._rules
+
+    @rules.setter
+    def rules(self, rules: Iterable[Rule]) -> None:
+        self._rules = rules if isinstance(rules, IndexedRules) else IndexedRules(rules)
+
+    def add_rules(self, rules: _RuleList) -> None:
+        """Append ``rules``: `Rule` objects, or tuples or lists of Rule's arguments.
+
+        In a tuple the matcher may be a string, the pattern of a `PathMatches`. Each rule goes
+        through `process_rule` first. Raises AssertionError for a tuple that is not 2 to 4 long.
+        """
+        for item in rules:
+            if isinstance(item, Rule):
+                rule = item
+            elif isinstance(item, (tuple, list)):
+                arguments = cast("Sequence[Any]", item)
+                if not 2 <= len(arguments) <= 4:
+                    raise AssertionError(f"a rule takes 2 to 4 arguments: {arguments!r}")
+                matcher = arguments[0]
+                if isinstance(matcher, str):
+                    matcher = PathMatches(matcher)
+                rule = Rule(matcher, *arguments[1:])
+            else:  # a stand-in for a Rule; process_rule may know it
+                rule = item
+            self.rules.append(self.process_rule(rule))
+
+    def process_rule(self, rule: Rule) -> Rule:
+        """Return the rule to add for ``rule``; a place for subclasses to change or replace it."""
+        return rule
+
+    def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> HTTPMessageDelegate | None:
+        """Return the delegate of the first rule that matches ``request`` and has one, or None."""
+        index = self._rules.route_index
+        if index is None:
+            index = self._rules.make_index()
+        if index.pathless is not None:
+            path = ""
+            candidates = index.pathless
+        else:
+            path = request.path
+            candidates = index.candidates(path)
+        for rule, whole, matcher in candidates:
+            if whole is not None:
+                if path not in whole:
+                    continue
+                params: dict[str, Any] = {}
+            else:
+                matched = matcher.match(request)
+                if matched is None:
+                    continue
+                params = matched
+            if rule.target_kwargs:
+                params = {**params, "target_kwargs": rule.target_kwargs}
+            delegate = self.get_target_delegate(rule.target, request, **params)
+            if delegate is not None:
+                return delegate
+        return None
+
+    def get_target_delegate(
+        self, target: Any, request: HTTPServerRequest, **target_params: Any
+    ) -> HTTPMessageDelegate | None:
+        """Return the delegate that a rule's ``target`` has for ``request``, or None: go on.
+
+        A target is a Router, any other HTTPServerConnectionDelegate (an Application, say), or a
+        function to be called with the request and ``target_params`` once the body is there; its
+        result is waited for if it is awaitable. Subclasses add kinds of their own here.
+        ``target_params`` are what the matcher took from the request, with the rule's own
+        ``target_kwargs``, if it has any, under that name.
+
+        Raises RuntimeError if the request has no connection to answer on.
+        """
+        if isinstance(target, Router):
+            return target.find_handler(request, **target_params)
+        if isinstance(target, HTTPServerConnectionDelegate):
+            return target.start_request(request.server_connection, _connection_of(request))
+        if callable(target):
+            return _CallableAdapter(partial(target, **target_params), _connection_of(request))
+        return None
+
+
+class ReversibleRuleRouter(ReversibleRouter, RuleRouter):
+    """A RuleRouter whose rules may have names (Tornado: ReversibleRuleRouter).
+
+    ``named_rules``: dict of name -> Rule, filled as rules are added.
+    """
+
+    def __init__(self, rules: _RuleList | None = None) -> None:
+        self.named_rules: dict[str, Any] = {}
+        super().__init__(rules)
+
+    def process_rule(self, rule: Rule) -> Rule:
+        """Note the rule under its name; a later rule of the same name replaces an earlier one."""
+        rule = super().process_rule(rule)
+        if rule.name:
+            if rule.name in self.named_rules:
+                app_log.warning("two routes are named %s; the later one counts", rule.name)
+            self.named_rules[rule.name] = rule
+        return rule
+
+    def reverse_url(self, name: str, *args: Any) -> str | None:
+        """Return the URL of the rule called ``name``, here or in a router that is a target.
+
+        None if there is no such rule. For what it raises see `PathMatches.reverse`.
+        """
+        if name in self.named_rules:
+            return cast("str | None", self.named_rules[name].matcher.reverse(*args))
+        for rule in self.rules:
+            if isinstance(rule.target, ReversibleRouter):
+                url = rule.target.reverse_url(name, *args)
+                if url is not None:
+                    return url
+        return None
+
+
+def _connection_of(request: HTTPServerRequest) -> HTTPConnection:
+    connection: HTTPConnection | None = request.connection
+    if connection is None:
+        raise RuntimeError("a request without a connection cannot be answered")
+    return connection

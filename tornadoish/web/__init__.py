@@ -1,0 +1,33 @@
+"""The web framework: applications and request handlers (Tornado: tornado.web)."""
+
+from tornadoish.web.application import (
+    Application,
+    _ApplicationRouter,
+    _HandlerDelegate,
+    url,
+)
+from tornadoish.web.errors import Finish, HTTPError, MissingArgumentError
+from tornadoish.web.handler import (
+    RequestHandler,
+    _has_stream_request_body,
+    stream_request_body,
+)
+from tornadoish.web.simple import ErrorHandler, FallbackHandler, RedirectHandler
+from tornadoish.web.transforms import OutputTransform
+
+__all__ = [
+    "Application",
+    "ErrorHandler",
+    "FallbackHandler",
+    "Finish",
+    "HTTPError",
+    "MissingArgumentError",
+    "OutputTransform",
+    "RedirectHandler",
+    "RequestHandler",
+    "_ApplicationRouter",
+    "_HandlerDelegate",
+    "_has_stream_request_body",
+    "stream_request_body",
+    "url",
+]

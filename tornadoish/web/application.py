@@ -1,0 +1,311 @@
+"""Application: the routes, the settings, and the delegate that brings a request to its handler.
+
+``HTTPServer`` asks it for a delegate per request (it is a router). (Interface: Tornado,
+web.Application.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable
+from functools import lru_cache
+from inspect import iscoroutinefunction
+from typing import Any, cast
+
+from tornadoish.httpserver import HTTPServer
+from tornadoish.httputil import (
+    HTTPHeaders,
+    HTTPMessageDelegate,
+    HTTPServerRequest,
+    RequestStartLine,
+    ResponseStartLine,
+)
+from tornadoish.iostream import StreamClosedError
+from tornadoish.log import access_log
+from tornadoish.routing import (
+    AnyMatches,
+    DefaultHostMatches,
+    HostMatches,
+    ReversibleRouter,
+    ReversibleRuleRouter,
+    Rule,
+    URLSpec,
+    _RuleList,
+)
+from tornadoish.web.handler import RequestHandler, _has_stream_request_body, run_in_task
+from tornadoish.web.simple import ErrorHandler
+from tornadoish.web.transforms import OutputTransform
+
+_is_coroutine = lru_cache(maxsize=4096)(iscoroutinefunction)
+_own_execute = RequestHandler._execute
+
+
+class _ApplicationRouter(ReversibleRuleRouter):
+    """Rules whose targets may be handler classes."""
+
+    def __init__(self, application: Application, rules: _RuleList | None = None) -> None:
+        self.application = application
+        super().__init__(rules)
+
+    def process_rule(self, rule: Rule) -> Rule:
+        rule = super().process_rule(rule)
+        if isinstance(rule.target, (list, tuple)):
+            rule.target = _ApplicationRouter(self.application, cast(_RuleList, rule.target))
+        return rule
+
+    def get_target_delegate(
+        self, target: Any, request: HTTPServerRequest, **target_params: Any
+    ) -> HTTPMessageDelegate | None:
+        if isinstance(target, type) and issubclass(target, RequestHandler):
+            return self.application.get_handler_delegate(request, target, **target_params)
+        return super().get_target_delegate(target, request, **target_params)
+
+
+class Application(ReversibleRouter):
+    """A set of handlers and what they share.
+
+    :param handlers: routes in the order in which they are tried: ``(pattern, handler class[, kwargs
+        [, name]])``, :class:`URLSpec` or :class:`Rule`.
+    :param default_host: the host that a request counts for whose own matches no host rule.
+    :param transforms: classes of :class:`OutputTransform` for every answer.
+    :param settings: ``log_function`` (called with each handler when it is done), ``debug``
+        (implies ``serve_traceback``), ``serve_traceback``, ``default_handler_class`` and
+        ``default_handler_args`` (for requests without a route), and whatever handlers look for.
+    """
+
+    def __init__(
+        self,
+        handlers: _RuleList | None = None,
+        default_host: str | None = None,
+        transforms: list[type[OutputTransform]] | None = None,
+        **settings: Any,
+    ) -> None:
+        self.transforms: list[type[OutputTransform]] = list(transforms or [])
+        self.default_host = default_host
+        self.settings: dict[str, Any] = settings
+        if settings.get("debug"):
+            settings.setdefault("serve_traceback", True)
+        self.wildcard_router = _ApplicationRouter(self, handlers)
+        self.default_router = _ApplicationRouter(
+            self, [Rule(AnyMatches(), self.wildcard_router)]
+        )
+        # Tasks of handlers that wait: the loop itself would hold them only weakly.
+        self._running: set[asyncio.Task[None]] = set()
+
+    def listen(
+        self,
+        port: int,
+        address: str | None = None,
+        *,
+        family: socket.AddressFamily = socket.AF_UNSPEC,
+        backlog: int = 128,
+        flags: int | None = None,
+        reuse_port: bool = False,
+        **kwargs: Any,
+    ) -> HTTPServer:
+        """Serve this application on ``port``.
+
+        :param kwargs: passed to :class:`HTTPServer`; the others as of ``TCPServer.listen``.
+        :returns: the server, listening.
+        """
+        server = HTTPServer(self, **kwargs)
+        server.listen(port, address, family, backlog, flags, reuse_port)
+        return server
+
+    # -- routes
+
+    def add_handlers(self, host_pattern: str, host_handlers: _RuleList) -> None:
+        """Add routes for hosts that match ``host_pattern`` (a regular expression); tried before
+        those without a host."""
+        host_matcher = HostMatches(host_pattern)
+        rule = Rule(host_matcher, _ApplicationRouter(self, host_handlers))
+        self.default_router.rules.insert(-1, rule)
+        if self.default_host is not None:
+            matcher = DefaultHostMatches(self, host_matcher.host_pattern)
+            self.wildcard_router.add_rules([Rule(matcher, host_handlers)])
+
+    def add_transform(self, transform_class: type[OutputTransform]) -> None:
+        """Apply one more transform to every answer."""
+        self.transforms.append(transform_class)
+
+    def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> HTTPMessageDelegate:
+        """The delegate for ``request``: of the first route that matches, or of the default."""
+        route = self.default_router.find_handler(request)
+        if route is not None:
+            return route
+        default = self.settings.get("default_handler_class")
+        if default is not None:
+            arguments = self.settings.get("default_handler_args", {})
+            return self.get_handler_delegate(request, default, arguments)
+        return self.get_handler_delegate(request, ErrorHandler, {"status_code": 404})
+
+    def get_handler_delegate(
+        self,
+        request: HTTPServerRequest,
+        target_class: type[RequestHandler],
+        target_kwargs: dict[str, Any] | None = None,
+        path_args: list[bytes] | None = None,
+        path_kwargs: dict[str, bytes] | None = None,
+    ) -> _HandlerDelegate:
+        """A delegate that answers ``request`` with a new ``target_class``."""
+        return _HandlerDelegate(
+            self, request, target_class, target_kwargs, path_args, path_kwargs
+        )
+
+    def reverse_url(self, name: str, *args: Any) -> str:
+        """The path of the route called ``name``, with ``args`` in its groups.
+
+        :raises KeyError: there is none.
+        """
+        url = self.default_router.reverse_url(name, *args)
+        if url is None:
+            raise KeyError(f"{name} not found in named urls")
+        return url
+
+    def __call__(self, request: HTTPServerRequest) -> Awaitable[None] | None:
+        """Answer a request that is there as a whole (Tornado's old interface)."""
+        delegate = cast(_HandlerDelegate, self.find_handler(request))
+        return delegate.execute()
+
+    # -- logging
+
+    def log_request(self, handler: RequestHandler) -> None:
+        """Log one finished request; override or set ``log_function`` for one's own way."""
+        log_function = self.settings.get("log_function")
+        if log_function is not None:
+            log_function(handler)
+            return
+        status = handler.get_status()
+        if status < 400:
+            level = logging.INFO
+        else:
+            level = logging.WARNING if status < 500 else logging.ERROR
+        if access_log.isEnabledFor(level):
+            milliseconds = 1000.0 * handler.request.request_time()
+            summary = handler._request_summary()
+            access_log.log(level, "%d %s %.2fms", status, summary, milliseconds)
+
+    # -- tasks
+
+    def hold(self, task: asyncio.Task[None]) -> None:
+        """Keep a handler's task alive until it is done."""
+        if not task.done():
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+
+class _HandlerDelegate(HTTPMessageDelegate):
+    """Collects a request's body (unless it is streamed) and runs its handler."""
+
+    __slots__ = (
+        "application",
+        "chunks",
+        "connection",
+        "handler",
+        "handler_class",
+        "handler_kwargs",
+        "path_args",
+        "path_kwargs",
+        "request",
+        "stream_request_body",
+    )
+
+    def __init__(
+        self,
+        application: Application,
+        request: HTTPServerRequest,
+        handler_class: type[RequestHandler],
+        handler_kwargs: dict[str, Any] | None,
+        path_args: list[bytes] | None,
+        path_kwargs: dict[str, bytes] | None,
+    ) -> None:
+        self.application = application
+        self.connection = request.connection
+        self.request = request
+        self.handler_class = handler_class
+        self.handler_kwargs = handler_kwargs or {}
+        self.path_args = path_args or ()
+        self.path_kwargs = path_kwargs or {}
+        self.chunks: list[bytes] = []
+        self.stream_request_body = _has_stream_request_body(handler_class)
+        self.handler: RequestHandler | None = None
+
+    def headers_received(
+        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
+    ) -> Awaitable[None] | None:
+        if not self.stream_request_body:
+            return None
+        loop = asyncio.get_running_loop()
+        self.request._body_future = loop.create_future()
+        self._start_handler()
+        handler = cast(RequestHandler, self.handler)
+        prepared = handler._prepared_future = loop.create_future()
+        self._run_as_task(handler)
+        return None if prepared.done() else prepared
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        if self.handler is not None:
+            return self.handler.data_received(chunk)
+        self.chunks.append(chunk)
+        return None
+
+    def finish(self) -> None:
+        body = self.request._body_future
+        if body is not None:
+            if not body.done():
+                body.set_result(None)
+            return
+        chunks = self.chunks
+        if chunks:
+            self.request.body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        self.execute()
+
+    def on_connection_close(self) -> None:
+        self.chunks = []
+        handler, body = self.handler, self.request._body_future
+        if handler is None or body is None:
+            return
+        if not body.done():
+            body.set_exception(StreamClosedError())
+            body.exception()  # the handler may have ended already
+        self.connection.set_close_callback(None)  # it hears of it here, once
+        handler.on_connection_close()
+
+    def _start_handler(self) -> None:
+        self.handler = self.handler_class(self.application, self.request, **self.handler_kwargs)
+
+    def execute(self) -> Awaitable[None] | None:
+        """Run the handler: at once where its method is a plain function, else as a task."""
+        self._start_handler()
+        handler = cast(RequestHandler, self.handler)
+        cls = self.handler_class
+        method = getattr(cls, (self.request.method or "").lower(), None)
+        if (
+            _is_coroutine(method)
+            or _is_coroutine(cls.prepare)
+            or cls._execute is not _own_execute  # wrapped or overridden: it wants to be called
+        ):
+            return self._run_as_task(handler)
+        rest = handler._run(self._make_transforms(), tuple(self.path_args), self.path_kwargs)
+        if rest is None:
+            return None
+        task = run_in_task(rest)
+        self.application.hold(task)
+        return task
+
+    def _run_as_task(self, handler: RequestHandler) -> asyncio.Task[None]:
+        coroutine = handler._execute(self._make_transforms(), *self.path_args, **self.path_kwargs)
+        if asyncio.isfuture(coroutine):  # overridden by a gen.coroutine: runs already
+            return cast("asyncio.Task[None]", coroutine)
+        task = run_in_task(coroutine)
+        self.application.hold(task)
+        return task
+
+    def _make_transforms(self) -> list[OutputTransform]:
+        transforms = self.application.transforms
+        return [transform(self.request) for transform in transforms] if transforms else []
+
+
+url = URLSpec

@@ -1,0 +1,110 @@
+"""Arguments: what a request asks with, as text (Tornado: web.RequestHandler, input)."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, TypeVar, overload
+
+from tornadoish.escape import _unicode
+from tornadoish.web.errors import HTTPError, MissingArgumentError
+from tornadoish.web.exchange import Exchange
+
+T = TypeVar("T")
+
+
+class _Required:
+    """The default of an argument that must be there."""
+
+
+_REQUIRED = _Required()
+# Control characters have no business in an argument; tab and line ends do.
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")
+
+
+class Arguments(Exchange):
+    """An exchange whose request's arguments can be asked for.
+
+    Each of the three families (all arguments, those of the body, those of the URL's query) has
+    one method for a single value, the last if there are several, and one for all of them. Values
+    are decoded by :meth:`decode_argument` and stripped of white space unless ``strip`` is False.
+    A missing argument without a default is a :class:`MissingArgumentError` (400).
+    """
+
+    #: the groups of the route's pattern, decoded
+    path_args: list[Any]
+    path_kwargs: dict[str, Any]
+
+    @overload
+    def get_argument(self, name: str, *, strip: bool = True) -> str: ...
+    @overload
+    def get_argument(self, name: str, default: T, strip: bool = True) -> str | T: ...
+    def get_argument(self, name: str, default: Any = _REQUIRED, strip: bool = True) -> Any:
+        """One argument, of the query or the body."""
+        return self._get_argument(name, default, self.request.arguments, strip)
+
+    def get_arguments(self, name: str, strip: bool = True) -> list[str]:
+        """All values of an argument, of the query and then the body; [] if there is none."""
+        return self._get_arguments(name, self.request.arguments, strip)
+
+    @overload
+    def get_body_argument(self, name: str, *, strip: bool = True) -> str: ...
+    @overload
+    def get_body_argument(self, name: str, default: T, strip: bool = True) -> str | T: ...
+    def get_body_argument(self, name: str, default: Any = _REQUIRED, strip: bool = True) -> Any:
+        """One argument of a form in the body."""
+        return self._get_argument(name, default, self.request.body_arguments, strip)
+
+    def get_body_arguments(self, name: str, strip: bool = True) -> list[str]:
+        """All values of an argument of the body."""
+        return self._get_arguments(name, self.request.body_arguments, strip)
+
+    @overload
+    def get_query_argument(self, name: str, *, strip: bool = True) -> str: ...
+    @overload
+    def get_query_argument(self, name: str, default: T, strip: bool = True) -> str | T: ...
+    def get_query_argument(self, name: str, default: Any = _REQUIRED, strip: bool = True) -> Any:
+        """One argument of the URL's query."""
+        return self._get_argument(name, default, self.request.query_arguments, strip)
+
+    def get_query_arguments(self, name: str, strip: bool = True) -> list[str]:
+        """All values of an argument of the query."""
+        return self._get_arguments(name, self.request.query_arguments, strip)
+
+    def _get_argument(
+        self, name: str, default: Any, source: dict[str, list[bytes]], strip: bool
+    ) -> Any:
+        values = self._get_arguments(name, source, strip)
+        if values:
+            return values[-1]
+        if default is _REQUIRED:
+            raise MissingArgumentError(name)
+        return default
+
+    def _get_arguments(self, name: str, source: dict[str, list[bytes]], strip: bool) -> list[str]:
+        values: list[str] = []
+        for raw in source.get(name, ()):
+            value = self.decode_argument(raw, name=name)
+            if isinstance(value, str):
+                value = _CONTROL.sub(" ", value)
+            values.append(value.strip() if strip else value)
+        return values
+
+    def decode_argument(self, value: bytes, name: str | None = None) -> str:
+        """Text from the bytes of an argument, percent-decoded already: UTF-8, unless overridden.
+
+        :param name: of the argument, None for a group of the path.
+        :raises HTTPError: 400, it is not UTF-8.
+        """
+        try:
+            return _unicode(value)
+        except UnicodeDecodeError:
+            raise HTTPError(400, "Invalid unicode in %s: %r", name or "url", value[:40]) from None
+
+    def reverse_url(self, name: str, *args: Any) -> str:
+        """The path of the application's route called ``name``, with ``args`` in its groups."""
+        return self.application.reverse_url(name, *args)
+
+    def require_setting(self, name: str, feature: str = "this feature") -> None:
+        """Raise unless the application has the setting ``name``, which ``feature`` needs."""
+        if not self.application.settings.get(name):
+            raise RuntimeError(f"You must define the {name!r} setting to use {feature}")

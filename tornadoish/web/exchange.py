@@ -1,0 +1,294 @@
+"""Exchange: the answer of one handler, from its status to its last byte.
+
+The lowest part of ``RequestHandler`` (see ``web.handler`` for how it is put together): status,
+header fields, the output buffer, flushing and finishing, entity tags, redirects. What differs from
+its class is set on the instance when it differs, so a plain answer touches little.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import hashlib
+import numbers
+import re
+import time
+from typing import Any, Protocol
+
+from tornadoish import __version__
+from tornadoish.escape import json_encode, utf8
+from tornadoish.httputil import (
+    HTTPHeaders,
+    HTTPServerRequest,
+    ResponseStartLine,
+    format_timestamp,
+    responses,
+)
+from tornadoish.httputil.abnf import FIELD_VALUE
+from tornadoish.web.transforms import OutputTransform
+
+HeaderTypes = bytes | str | int | numbers.Integral | datetime.datetime
+_ETAGS = re.compile(r'\*|(?:W/)?+"[^"]*+"')
+#: What describes a body that is not there (RFC 9110, 15.4.5): dropped from 204 and 304.
+_REPRESENTATION_HEADERS = ("Content-Encoding", "Content-Language", "Content-Type")
+
+
+class HandlerApplication(Protocol):
+    """What a handler asks of its application."""
+
+    settings: dict[str, Any]
+
+    def log_request(self, handler: Any) -> None: ...
+    def reverse_url(self, name: str, *args: Any) -> str: ...
+
+
+class _DefaultFields:
+    """The fields that every answer begins with; the Date in them is made once a second."""
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._pairs: list[tuple[str, str]] = []
+        self._index: dict[str, str] = {}
+
+    def headers(self) -> HTTPHeaders:
+        second = int(time.time())
+        if second != self._second:
+            self._second = second
+            self._pairs = [
+                ("Server", f"tornadoish/{__version__}"),
+                ("Content-Type", "text/html; charset=UTF-8"),
+                ("Date", format_timestamp(second)),
+            ]
+            self._index = {name.lower(): value for name, value in self._pairs}
+        return HTTPHeaders.from_pairs(self._pairs.copy(), self._index.copy())
+
+
+_default_fields = _DefaultFields()
+
+
+class Exchange:
+    """The answer to ``request``, made for ``application``."""
+
+    _headers_written = False
+    _finished = False
+    _auto_finish = True
+    _status_code = 200
+    _reason = "OK"
+    _transforms: list[OutputTransform] = []  # noqa: RUF012 - never changed, only replaced
+    _headers: HTTPHeaders
+    _write_buffer: list[bytes]
+
+    def __init__(
+        self, application: HandlerApplication, request: HTTPServerRequest, **kwargs: Any
+    ) -> None:
+        self.application = application
+        self.request = request
+        self.clear()
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The application's settings."""
+        return self.application.settings
+
+    # -- hooks
+
+    def set_default_headers(self) -> None:
+        """Override to set header fields of every answer, errors included."""
+
+    def on_finish(self) -> None:
+        """Override for work to be done once the answer has been sent."""
+
+    # -- head
+
+    def clear(self) -> None:
+        """Forget status, header fields and body: the answer is as new."""
+        self._headers = _default_fields.headers()
+        self._write_buffer = []
+        if self._status_code != 200:
+            self._status_code = 200
+            self._reason = "OK"
+        self.set_default_headers()
+
+    def set_status(self, status_code: int, reason: str | None = None) -> None:
+        """Set the status code and, optionally, a reason phrase other than the usual.
+
+        :raises ValueError: a reason that must not stand in a status line.
+        """
+        if reason is None:
+            reason = responses.get(status_code, "Unknown")
+        elif FIELD_VALUE.fullmatch(reason) is None or "<" in reason:
+            raise ValueError(f"Unsafe reason {reason!r}")
+        self._status_code = status_code
+        self._reason = reason
+
+    def get_status(self) -> int:
+        """The status code as it stands."""
+        return self._status_code
+
+    def set_header(self, name: str, value: HeaderTypes) -> None:
+        """Set a header field to one value, whatever it was.
+
+        :param value: text, an integer, or a datetime (made an HTTP date).
+        :raises ValueError: a control character or more than Latin-1 in ``value``.
+        :raises TypeError: a value of another type.
+        """
+        self._headers[name] = self._convert_header_value(value)
+
+    def add_header(self, name: str, value: HeaderTypes) -> None:
+        """Add one more value for a header field; otherwise as :meth:`set_header`."""
+        self._headers.add(name, self._convert_header_value(value))
+
+    def clear_header(self, name: str) -> None:
+        """Remove a header field, if it is there; not one that was added by ``set_cookie``."""
+        if name in self._headers:
+            del self._headers[name]
+
+    def _convert_header_value(self, value: HeaderTypes) -> str:
+        if isinstance(value, str):
+            text = value
+        elif isinstance(value, bytes):
+            text = value.decode("latin-1")
+        elif isinstance(value, numbers.Integral):
+            return str(int(value))
+        elif isinstance(value, datetime.datetime):
+            return format_timestamp(value)
+        else:
+            raise TypeError(f"Unsupported header value {value!r}")
+        if FIELD_VALUE.fullmatch(text) is None:
+            raise ValueError(f"Unsafe header value {value!r}")
+        return text
+
+    # -- body
+
+    def write(self, chunk: str | bytes | dict[Any, Any]) -> None:
+        """Add to the body: bytes, text (as UTF-8), or a dict (as JSON, with its Content-Type).
+
+        :raises RuntimeError: after ``finish``.
+        :raises TypeError: anything else; lists too, whose JSON older browsers could leak.
+        """
+        if self._finished:
+            raise RuntimeError("Cannot write() after finish()")
+        if isinstance(chunk, dict):
+            chunk = json_encode(chunk)
+            self.set_header("Content-Type", "application/json; charset=UTF-8")
+        elif not isinstance(chunk, (bytes, str)):
+            message = "write() only accepts bytes, unicode, and dict objects"
+            if isinstance(chunk, list):
+                message += ". Lists not accepted for security reasons"
+            raise TypeError(message)
+        self._write_buffer.append(chunk.encode() if isinstance(chunk, str) else chunk)
+
+    def flush(self, include_footers: bool = False) -> asyncio.Future[None]:
+        """Send what has been written, the head before it if that is due.
+
+        :returns: a future, done when the client has taken enough for more to follow.
+        """
+        buffer = self._write_buffer
+        chunk = buffer[0] if len(buffer) == 1 else b"".join(buffer)
+        self._write_buffer = []
+        if self._headers_written:
+            for transform in self._transforms:
+                chunk = transform.transform_chunk(chunk, include_footers)
+            future: asyncio.Future[None] = self.request.connection.write(chunk)
+            return future
+        for transform in self._transforms:
+            self._status_code, self._headers, chunk = transform.transform_first_chunk(
+                self._status_code, self._headers, chunk, include_footers
+            )
+        line = ResponseStartLine("", self._status_code, self._reason)
+        future = self.request.connection.write_headers(line, self._headers, chunk)
+        self._headers_written = True
+        return future
+
+    def finish(self, chunk: str | bytes | dict[Any, Any] | None = None) -> asyncio.Future[None]:
+        """Send the rest of the answer, ``chunk`` the last of it.
+
+        :returns: the future of the last :meth:`flush`.
+        :raises RuntimeError: when called twice.
+        """
+        if self._finished:
+            raise RuntimeError("finish() called twice")
+        if chunk is not None:
+            self.write(chunk)
+        if not self._headers_written:
+            self._complete_head()
+        future = self.flush(include_footers=True)
+        self.request.connection.finish()
+        self._set_finished()
+        return future
+
+    def _set_finished(self) -> None:
+        self._finished = True
+        self.request._finish_time = time.time()
+        self.application.log_request(self)
+        self.on_finish()
+
+    def _complete_head(self) -> None:
+        """The whole body is in the buffer: say how long it is, and whether it is needed at all."""
+        if self._status_code == 200 and self.request.method in ("GET", "HEAD"):
+            self.set_etag_header()
+            if self.check_etag_header():
+                self._write_buffer = []
+                self.set_status(304)
+        status = self._status_code
+        if status in (204, 304) or status < 200:
+            if self._write_buffer:
+                raise RuntimeError(f"Cannot send body with {status}")
+            self._clear_representation_headers()
+        elif "Content-Length" not in self._headers:
+            self._headers["Content-Length"] = str(sum(map(len, self._write_buffer)))
+
+    def _clear_representation_headers(self) -> None:
+        for name in _REPRESENTATION_HEADERS:
+            self.clear_header(name)
+
+    def redirect(self, url: str, permanent: bool = False, status: int | None = None) -> None:
+        """Send the client to ``url`` (relative to this one, if it is relative), and finish.
+
+        :param permanent: 301 instead of 302.
+        :param status: another code of 300 to 399.
+        :raises RuntimeError: when the head has been sent.
+        """
+        if self._headers_written:
+            raise RuntimeError("Cannot redirect after headers have been written")
+        if status is None:
+            status = 301 if permanent else 302
+        elif not 300 <= status <= 399:
+            raise ValueError(f"{status} is not a redirect")
+        self.set_status(status)
+        self.set_header("Location", utf8(url))
+        self.finish()
+
+    def _abandon(self) -> None:
+        """The answer cannot be completed: end it so that the client can see that."""
+        self.request.connection.abort()
+        self._set_finished()
+
+    # -- entity tags (RFC 9110, 8.8.3 and 13.1.2)
+
+    def compute_etag(self) -> str | None:
+        """The entity tag of the body as it stands in the buffer; None for none. Override freely."""
+        buffer = self._write_buffer
+        body = buffer[0] if len(buffer) == 1 else b"".join(buffer)
+        return f'"{hashlib.sha1(body, usedforsecurity=False).hexdigest()}"'
+
+    def set_etag_header(self) -> None:
+        """Set ``Etag`` to what :meth:`compute_etag` says, if anything."""
+        etag = self.compute_etag()
+        if etag is not None:
+            self.set_header("Etag", etag)
+
+    def check_etag_header(self) -> bool:
+        """Whether the client has this very body already (``If-None-Match``): then a 304 will do.
+
+        Call after the ``Etag`` is set.
+        """
+        known = self.request.headers.get("If-None-Match")
+        if not known:
+            return False
+        etag: str = self._headers.get("Etag", "")
+        tags = _ETAGS.findall(known)
+        if not etag or not tags:
+            return False
+        # 13.1.2: compared weakly, a GET answered alike is as good as the same bytes.
+        return tags[0] == "*" or etag.removeprefix("W/") in [tag.removeprefix("W/") for tag in tags]

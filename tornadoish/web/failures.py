@@ -1,0 +1,112 @@
+"""Failures: how an exception becomes an answer (Tornado: web.RequestHandler, output)."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from types import TracebackType
+from typing import Any
+
+from tornadoish.escape import xhtml_escape
+from tornadoish.httputil import HTTPMessageError
+from tornadoish.log import app_log, gen_log
+from tornadoish.web.arguments import Arguments
+from tornadoish.web.errors import Finish, HTTPError
+
+
+class Failures(Arguments):
+    """Arguments, and what happens when something goes wrong."""
+
+    def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
+        """Answer with an error page from :meth:`write_error`.
+
+        If the head has been sent already, that cannot be: the connection is closed, so that the
+        client does not take half an answer for a whole one.
+
+        :param kwargs: passed to :meth:`write_error`; ``exc_info`` for an exception that led here,
+            ``reason`` for another reason phrase.
+        """
+        if self._headers_written:
+            gen_log.error("Cannot send error response after headers written")
+            if not self._finished:
+                self._abandon()
+            return
+        self.clear()
+        reason = kwargs.get("reason")
+        if "exc_info" in kwargs:
+            exception = kwargs["exc_info"][1]
+            if isinstance(exception, HTTPError) and exception.reason:
+                reason = exception.reason
+        try:
+            self.set_status(status_code, reason=reason)
+        except ValueError:
+            gen_log.warning("Unsafe reason phrase %r", reason)
+            self.set_status(status_code)
+        try:
+            self.write_error(status_code, **kwargs)
+        except Exception:
+            app_log.error("Uncaught exception in write_error", exc_info=True)
+        if not self._finished:
+            self.finish()
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Write an error page; override for one's own. Status and reason are set already.
+
+        :param kwargs: ``exc_info`` if an exception led here. It may not be the one that is being
+            handled: do not rely on ``sys.exc_info()``.
+        """
+        if self.settings.get("serve_traceback") and "exc_info" in kwargs:
+            self.set_header("Content-Type", "text/plain; charset=UTF-8")
+            self.finish("".join(traceback.format_exception(*kwargs["exc_info"])))
+            return
+        title = f"{status_code}: {xhtml_escape(self._reason)}"
+        self.finish(f"<html><title>{title}</title><body>{title}</body></html>")
+
+    def log_exception(
+        self,
+        typ: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        """Log an exception that a method of the handler raised; override for one's own.
+
+        An :class:`HTTPError` with a message is a warning of ``tornado.general``, anything else an
+        error of ``tornado.application`` with its traceback.
+        """
+        if isinstance(value, HTTPError):
+            message = value.get_message()
+            if message:
+                gen_log.warning("%d %s: %s", value.status_code, self._request_summary(), message)
+            return
+        if isinstance(value, HTTPMessageError) and value.fault == "peer":
+            gen_log.warning("%d %s: %s", value.status, self._request_summary(), value.message)
+            return
+        app_log.error(
+            "Uncaught exception %s\n%r", self._request_summary(), self.request,
+            exc_info=(typ, value, tb) if typ and value else None,
+        )  # fmt: skip
+
+    def _request_summary(self) -> str:
+        request = self.request
+        return f"{request.method} {request.uri} ({request.remote_ip})"
+
+    def _handle_request_exception(self, error: BaseException) -> None:
+        """``error`` left a method of the handler: log it and answer."""
+        if isinstance(error, Finish):
+            if not self._finished:
+                self.finish(*error.args)
+            return
+        try:
+            self.log_exception(*sys.exc_info())
+        except Exception:
+            app_log.error("Error in exception logger", exc_info=True)
+        if self._finished:
+            return  # too late for an answer, and the log has been written
+        if isinstance(error, HTTPError):
+            self.send_error(error.status_code, exc_info=sys.exc_info())
+        elif isinstance(error, HTTPMessageError):
+            self.send_error(error.status, exc_info=sys.exc_info())
+        else:
+            self.send_error(500, exc_info=sys.exc_info())
+
+

@@ -1,0 +1,203 @@
+"""RequestHandler: what an application's handlers derive from.
+
+It is put together from parts, each on top of the one before: ``Exchange`` (the answer), then
+``Arguments`` (what is asked), then ``Failures`` (what goes wrong), and here the life of a request: prepare,
+the method, finish. (Interface: Tornado, web.RequestHandler.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Generator
+from typing import Any
+
+from tornadoish.httputil import HTTPServerRequest
+from tornadoish.iostream import StreamClosedError
+from tornadoish.web.errors import HTTPError
+from tornadoish.web.exchange import HandlerApplication
+from tornadoish.web.failures import Failures
+from tornadoish.web.transforms import OutputTransform
+
+Steps = Generator[Awaitable[Any], None, None]
+
+
+class RequestHandler(Failures):
+    """Base class of handlers: subclasses define ``get``, ``post`` and so on.
+
+    Each of them, and ``prepare``, may be a plain function, which runs at once, or a coroutine,
+    which runs as a task. They are called with the groups of the route's pattern. When they are
+    through, the answer is finished if it has not been.
+
+    Subclasses override ``initialize`` rather than ``__init__``.
+    """
+
+    SUPPORTED_METHODS: tuple[str, ...] = (
+        "GET",
+        "HEAD",
+        "POST",
+        "DELETE",
+        "PATCH",
+        "PUT",
+        "OPTIONS",
+    )
+    # Set on the instance of a handler that streams its body: done when prepare() is.
+    _prepared_future: asyncio.Future[None] | None = None
+
+    def __init__(
+        self, application: HandlerApplication, request: HTTPServerRequest, **kwargs: Any
+    ) -> None:
+        super().__init__(application, request)
+        if type(self).on_connection_close is not RequestHandler.on_connection_close:
+            request.connection.set_close_callback(self.on_connection_close)
+        self.initialize(**kwargs)
+
+    # -- hooks
+
+    def _initialize(self) -> None:
+        """Override to take the keyword arguments of the route (``URLSpec``'s ``kwargs``)."""
+
+    initialize: Any = _initialize
+
+    def prepare(self) -> Awaitable[None] | None:
+        """Override for what comes before every method; may be a coroutine. Finishing here (or
+        redirecting, or an error) keeps the method from being called."""
+        return None
+
+    def _unimplemented_method(self, *args: Any, **kwargs: Any) -> None:
+        raise HTTPError(405)
+
+    head: Any = _unimplemented_method
+    get: Any = _unimplemented_method
+    post: Any = _unimplemented_method
+    delete: Any = _unimplemented_method
+    patch: Any = _unimplemented_method
+    put: Any = _unimplemented_method
+    options: Any = _unimplemented_method
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        """Override to take the body as it arrives, in a class with :func:`stream_request_body`.
+
+        May be a coroutine: the next piece is not read before it is done.
+        """
+        raise NotImplementedError
+
+    def on_connection_close(self) -> None:
+        """Override to hear that the client went away before the answer was finished."""
+
+    def detach(self) -> Any:
+        """Take the connection's stream away: nothing more is read or written as HTTP."""
+        self._finished = True
+        return self.request.connection.detach()
+
+    # -- the life of a request
+
+    def _steps(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Steps:
+        """What happens to a request, in order; yields what has to be waited for.
+
+        Run through at once where nothing has to be, by a task otherwise.
+        """
+        try:
+            request = self.request
+            method = request.method
+            if method not in self.SUPPORTED_METHODS:
+                raise HTTPError(405)
+            decode = self.decode_argument
+            self.path_args = [arg if arg is None else decode(arg) for arg in args]
+            self.path_kwargs = {
+                name: arg if arg is None else decode(arg, name=name)
+                for name, arg in kwargs.items()
+            }
+            pending = self.prepare()
+            if pending is not None:
+                yield pending
+            self._set_prepared()
+            if self._finished:
+                return
+            if request._body_future is not None:
+                yield request._body_future
+            pending = getattr(self, method.lower())(*self.path_args, **self.path_kwargs)
+            if pending is not None:
+                yield pending
+            if self._auto_finish and not self._finished:
+                self.finish()
+        except StreamClosedError as error:
+            if request._body_future is None or not self._body_cut():
+                self._handle_request_exception(error)
+        except Exception as error:
+            self._handle_request_exception(error)
+        finally:
+            self._set_prepared()
+
+    def _body_cut(self) -> bool:
+        """Whether the client went away before its streamed body was through: no error of ours."""
+        body = self.request._body_future
+        return body is not None and body.done() and body.exception() is not None
+
+    def _set_prepared(self) -> None:
+        if self._prepared_future is not None and not self._prepared_future.done():
+            self._prepared_future.set_result(None)
+
+    def _run(
+        self, transforms: list[OutputTransform], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Awaitable[None] | None:
+        """Run a request whose method is a plain function: at once, unless it returns an awaitable
+        all the same. Then what is returned is the rest."""
+        if transforms:
+            self._transforms = transforms
+        steps = self._steps(args, kwargs)
+        for pending in steps:
+            return self._go_on(steps, pending)
+        return None
+
+    async def _execute(
+        self, transforms: list[OutputTransform], *args: Any, **kwargs: Any
+    ) -> None:
+        """Run a request (in a task). Integrations wrap this one under Tornado's private name."""
+        if transforms:
+            self._transforms = transforms
+        steps = self._steps(args, kwargs)
+        for pending in steps:
+            await self._go_on(steps, pending)
+
+    async def _go_on(self, steps: Steps, pending: Awaitable[Any]) -> None:
+        """Wait for one step after the other; their errors are handled where they would be raised."""
+        step: Awaitable[Any] | None = pending
+        while step is not None:
+            try:
+                await step
+            except asyncio.CancelledError:
+                # Somebody cancelled the task: the client must not wait for ever.
+                if not self._finished:
+                    self._abandon()
+                raise
+            except Exception as error:
+                try:
+                    step = steps.throw(error)
+                except StopIteration:
+                    step = None
+            else:
+                step = next(steps, None)
+
+
+def run_in_task(coroutine: Any) -> asyncio.Task[None]:
+    """A task that starts at once where Python can (3.12), soon otherwise."""
+    loop = asyncio.get_running_loop()
+    if sys.version_info >= (3, 12):
+        return asyncio.Task(coroutine, loop=loop, eager_start=True)
+    return asyncio.Task(coroutine, loop=loop)
+
+
+def stream_request_body(cls: type[RequestHandler]) -> type[RequestHandler]:
+    """Class decorator: the body is not collected but given to ``data_received`` as it arrives.
+
+    ``prepare`` is called when the head is there, the method when the body has been read.
+    """
+    if not issubclass(cls, RequestHandler):
+        raise TypeError(f"expected subclass of RequestHandler, got {cls!r}")
+    cls._stream_request_body = True  # type: ignore[attr-defined]
+    return cls
+
+
+def _has_stream_request_body(cls: type[RequestHandler]) -> bool:
+    return getattr(cls, "_stream_request_body", False)

@@ -1,0 +1,57 @@
+"""Handlers ready for use as targets of routes (Tornado: tornado.web)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tornadoish.httputil import HTTPServerRequest, url_concat
+from tornadoish.web.errors import HTTPError
+from tornadoish.web.handler import RequestHandler
+
+
+class ErrorHandler(RequestHandler):
+    """Answers every request with one error status."""
+
+    def initialize(self, status_code: int) -> None:
+        self.set_status(status_code)
+
+    def prepare(self) -> None:
+        raise HTTPError(self._status_code)
+
+
+class RedirectHandler(RequestHandler):
+    """Redirects every GET (and HEAD) to ``url``.
+
+    ``url`` may hold ``str.format`` fields, filled with the groups of the route's pattern. The
+    query is passed on. ``permanent`` (the default) is a 301, else a 302.
+    """
+
+    def initialize(self, url: str, permanent: bool = True) -> None:
+        self._url = url
+        self._permanent = permanent
+
+    def get(self, *args: Any, **kwargs: Any) -> None:
+        to_url = self._url.format(*args, **kwargs)
+        if self.request.query_arguments:
+            pairs = [
+                (name, value.decode("utf-8", "replace"))
+                for name, values in self.request.query_arguments.items()
+                for value in values
+            ]
+            to_url = url_concat(to_url, pairs)
+        self.redirect(to_url, permanent=self._permanent)
+
+    head = get
+
+
+class FallbackHandler(RequestHandler):
+    """Hands a request as a whole to another HTTP callable, such as a WSGI container."""
+
+    def initialize(self, fallback: Callable[[HTTPServerRequest], None]) -> None:
+        self.fallback = fallback
+
+    def prepare(self) -> None:
+        self.fallback(self.request)
+        self._finished = True
+        self.on_finish()
