@@ -2,7 +2,8 @@
 
     python examples/hello.py [PORT]
 
-PORT is 8888 by default; 0 takes any free one. The address is printed on start. Ctrl-C or SIGTERM ends it.
+PORT is 8888 by default; 0 takes any free one. The address is printed on start. Ctrl-C or SIGTERM
+ends it.
 """
 
 import asyncio

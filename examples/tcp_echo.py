@@ -3,7 +3,8 @@
     python examples/tcp_echo.py [PORT]
     nc 127.0.0.1 8888
 
-PORT is 8888 by default; 0 takes any free one. The address is printed on start. Ctrl-C or SIGTERM ends it.
+PORT is 8888 by default; 0 takes any free one. The address is printed on start. Ctrl-C or SIGTERM
+ends it.
 """
 
 import asyncio

@@ -10,8 +10,8 @@ from __future__ import annotations
 class ReceiveBuffer:
     """A queue of bytes with a read position.
 
-    ``data`` and ``pos`` are public for scanners: what has not been taken is ``data[pos:]``. Both
-    are only changed through the methods. Appending and taking are linear in the bytes moved.
+    ``data`` and ``pos`` are public for scanners: what has not been taken is ``data[pos:]``, and
+    ``data`` is empty when there is nothing. Appending and taking are linear in the bytes moved.
     """
 
     __slots__ = ("data", "pos")
@@ -26,9 +26,8 @@ class ReceiveBuffer:
     def append(self, chunk: bytes) -> None:
         """Put ``chunk`` behind what is there; without copying if nothing is."""
         data = self.data
-        if self.pos == len(data):
+        if not data:
             self.data = chunk
-            self.pos = 0
         elif type(data) is bytearray:
             del data[: self.pos]
             data += chunk

@@ -52,8 +52,8 @@ def fork_processes(num_processes: int | None, max_restarts: int | None = None) -
     none is restarted. The workers have the signal handlers that were set before the call.
 
     In the supervisor the call never returns. Once all the workers have ended it leaves by
-    `sys.exit`, with status 0 if each of them ended normally or by the signal that was passed on,
-    else with 1.
+    `sys.exit`, with status 0 if each of them ended normally or by a signal that was passed on, else
+    with 1.
 
     Listen before the call, so that the workers share the sockets; make event loops, threads and
     database connections after it.
@@ -132,13 +132,13 @@ class _SignalPipe:
 class _Supervisor:
     """The parent's side of `fork_processes`."""
 
-    __slots__ = ("_failed", "_restarts_left", "_signals", "_stopped_by", "_workers")
+    __slots__ = ("_failed", "_passed_on", "_restarts_left", "_signals", "_workers")
 
     def __init__(self, signals: _SignalPipe, max_restarts: int) -> None:
         self._signals = signals
         self._restarts_left = max_restarts
         self._workers: dict[int, int] = {}  # process id -> task id
-        self._stopped_by: int | None = None  # the last signal passed on; None while all is well
+        self._passed_on: set[int] = set()  # signals; empty while nobody wants us to stop
         self._failed = False  # a worker ended abnormally while stopping
 
     def run(self, num_processes: int) -> int:
@@ -197,9 +197,9 @@ class _Supervisor:
                 self._pass_on(signum)
 
     def _pass_on(self, signum: signal.Signals) -> None:
-        if self._stopped_by is None:
+        if not self._passed_on:
             gen_log.info("stopping %d worker processes (%s)", len(self._workers), signum.name)
-        self._stopped_by = signum
+        self._passed_on.add(signum)
         if signum == signal.SIGINT and _in_foreground_of_terminal():
             return
         for process in self._workers:  # not waited for yet, so the ids are still theirs
@@ -232,11 +232,11 @@ class _Supervisor:
         how = f"exited with status {exit_code}"
         if exit_code < 0:
             how = f"was killed by signal {-exit_code}"
-        if self._stopped_by is None:
+        if not self._passed_on:
             gen_log.warning("worker %d (pid %d) %s", worker, process, how)
             return False
         gen_log.info("worker %d (pid %d) %s while stopping", worker, process, how)
-        self._failed = self._failed or exit_code != -self._stopped_by
+        self._failed = self._failed or -exit_code not in self._passed_on
         return True
 
 

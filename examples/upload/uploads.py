@@ -106,7 +106,8 @@ class Upload(HTTPMessageDelegate):
             await asyncio.to_thread(file.write, self._block)
             name = await asyncio.to_thread(file.publish, self._name)
         except OSError as error:
-            return await self._fail(file, error)
+            await self._fail(file, error)
+            return
         self._file = None
         log.info("%s: %s, SHA-256 %s", name, human_size(file.size), file.sha256)
         result = {"name": name, "size": file.size, "sha256": file.sha256}

@@ -69,7 +69,7 @@ def test_only_spaces_and_tabs_are_stripped() -> None:
     assert tornado_httputil.parse_cookie(header)["a"] == "Ã"
 
 
-@pytest.mark.parametrize("unit", ["\\", '\\"', "\\012", "\\\\0", '"', ";", "=;", "a;"])
+@pytest.mark.parametrize("unit", ["\\", '\\"', "\\012", '"', "=;"])
 def test_parse_cookie_is_linear(unit: str) -> None:
     def best(size: int) -> float:
         header = f'a="{unit * size}"'
@@ -80,4 +80,5 @@ def test_parse_cookie_is_linear(unit: str) -> None:
             times.append(time.process_time() - start)
         return max(min(times), 1e-4)
 
-    assert best(64_000) / best(8_000) < 24  # linear: 8, quadratic: 64
+    # Linear: 8, quadratic: 64. Large, for copying the rest at each match shows only then.
+    assert best(240_000) / best(30_000) < 24

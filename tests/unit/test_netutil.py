@@ -301,6 +301,34 @@ def test_unix_socket_that_cannot_be_bound(tmp_path: Path, name: str) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_unix_socket_is_removed_when_its_mode_cannot_be_set(tmp_path: Path) -> None:
+    before = open_fds()
+    with pytest.raises(OverflowError):
+        bind_unix_socket(str(tmp_path / "socket"), mode=2**70)
+    assert open_fds() == before
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nobody_can_connect_to_a_unix_socket_before_its_mode_is_set(tmp_path: Path) -> None:
+    script = """
+import socket, sys
+from tornadoish.netutil import bind_unix_socket
+def hook(event, args):
+    if event == "os.chmod":
+        with socket.socket(socket.AF_UNIX) as client:
+            print(client.connect_ex(args[0]))
+sys.addaudithook(hook)
+bind_unix_socket(sys.argv[1]).close()
+"""
+    out = subprocess.check_output(
+        [sys.executable, "-W", "error", "-c", script, str(tmp_path / "socket")],
+        env={**os.environ, "PYTHONPATH": ROOT},
+        text=True,
+        timeout=30,
+    )
+    assert out == f"{errno.ECONNREFUSED}\n"
+
+
 def test_abstract_unix_socket() -> None:
     name = f"\0tornadoish-test-{os.getpid()}"
     with closing([bind_unix_socket(name)]), socket.socket(socket.AF_UNIX) as client:
@@ -344,6 +372,8 @@ def test_accepts_until_stopped(run: Run) -> None:
 def test_stop_in_the_callback_is_immediate(run: Run) -> None:
     async def main(sock: socket.socket, address: tuple[str, int]) -> None:
         accepted: list[socket.socket] = []
+        contexts: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, item: contexts.append(item))
         done = asyncio.Event()
 
         def callback(connection: socket.socket, _: Any) -> None:
@@ -358,6 +388,7 @@ def test_stop_in_the_callback_is_immediate(run: Run) -> None:
             await asyncio.sleep(0)
         with closing(accepted):
             assert len(accepted) == 1
+        assert contexts == []
 
     with listener() as (sock, address):
         run(main(sock, address))
@@ -695,6 +726,8 @@ def test_resolver(run: Run, make: type[Resolver]) -> None:
         assert await resolver.resolve("::1", 81, socket.AF_INET6) == [
             (socket.AF_INET6, ("::1", 81, 0, 0))
         ]
+        with pytest.raises(OSError, match="cannot resolve"):
+            await resolver.resolve("::1", 81, socket.AF_INET)
         for host in ("a" * 64, "no such host", "a\0b"):
             with pytest.raises(OSError, match="cannot resolve"):
                 await resolver.resolve(host, 80)

@@ -696,6 +696,7 @@ def tried(paths: list[str], path: str, monkeypatch: pytest.MonkeyPatch) -> int:
     ("pattern", "path"),
     [
         ("/api/thing{}", "/api/thing{}"),
+        ("^/api/thing{}$", "/api/thing{}"),
         ("/api/thing{}/([0-9]+)", "/api/thing{}/42"),
         (r"/thing{}\.html", "/thing{}.html"),
         ("/thing{}/(?P<name>[^/]+)/?", "/thing{}/name"),
@@ -710,6 +711,25 @@ def test_five_hundred_routes_are_no_more_work_than_ten(
         return tried(paths, path.format(f"-{count - 1:03}-"), monkeypatch)
 
     assert work(500) <= work(10) + 1
+
+
+def test_the_index_is_made_once_for_many_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[RouteIndex] = []
+    real = RouteIndex.__init__
+
+    def counting(self: RouteIndex, rules: list[Rule]) -> None:
+        made.append(self)
+        real(self, rules)
+
+    monkeypatch.setattr(RouteIndex, "__init__", counting)
+    router = recording(routing)([("/a", A), ("/b", B)])
+    assert made == []
+    for path in ("/a", "/b", "/c", "/a"):
+        router.find_handler(asking(path))
+    assert len(made) == 1
+    router.rules.pop()
+    router.find_handler(asking("/a"))
+    assert len(made) == 2
 
 
 def test_only_rules_whose_prefix_the_path_begins_with_are_tried() -> None:

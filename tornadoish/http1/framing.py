@@ -20,11 +20,11 @@ UNTIL_CLOSE = -2  # the length of a response body that the end of the connection
 _SINGLE_IN_REQUESTS = frozenset(("host", "content-length", "transfer-encoding", "content-type"))
 
 
-def check_request(method: str, target: str, version: str, pairs: Pairs, index: Index) -> None:
-    """Refuse a request that is ambiguous or addressed to nobody.
+def check_fields(version: str, pairs: Pairs, index: Index) -> None:
+    """Refuse a request whose fields are ambiguous or address nobody.
 
     :raises HTTPInputError: repeated, missing or invalid Host (RFC 9112, 3.2); a field repeated
-        that must not be; a target form that does not fit the method (3.2.1 to 3.2.4).
+        that must not be.
     """
     if len(index) != len(pairs):
         names = [name.lower() for name, _ in pairs]
@@ -37,12 +37,14 @@ def check_request(method: str, target: str, version: str, pairs: Pairs, index: I
             raise HTTPInputError("Missing Host header")
     elif not is_host(host):
         raise HTTPInputError("Invalid Host header")
-    if target[0] != "/" or method == "CONNECT":
-        _check_target_form(method, target)
 
 
-def _check_target_form(method: str, target: str) -> None:
-    """RFC 9112, 3.2: every target that does not simply begin with a slash."""
+def check_target_form(method: str, target: str) -> None:
+    """Refuse a target that does not begin with a slash, unless its form fits its method.
+
+    :raises HTTPInputError: neither absolute-form, authority-form for CONNECT nor ``*`` for OPTIONS
+        (RFC 9112, 3.2.1 to 3.2.4).
+    """
     if method == "CONNECT":
         host, colon, port = target.rpartition(":")
         if not (host and colon and port.isdecimal() and is_host(target)):

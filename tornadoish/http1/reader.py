@@ -8,6 +8,8 @@ cut: of two faults, the one that comes first in the stream is reported.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from tornadoish.buffer import ReceiveBuffer
 from tornadoish.http1 import framing
 from tornadoish.http1.body import (
@@ -40,7 +42,6 @@ from tornadoish.http1.states import (
     WHOLE,
     WHOLE_LAST,
     State,
-    after,
 )
 from tornadoish.http1.states import END as END_EVENT
 from tornadoish.httputil.errors import HTTPInputError
@@ -52,6 +53,24 @@ StartLine = RequestStartLine | ResponseStartLine
 Head = tuple[StartLine, HTTPHeaders]
 Event = Head | bytes | EndOfMessage | None
 NO_BODY = LengthBody(0, 0)
+# What a NamedTuple's own constructor calls, without the frame around it.
+_new_tuple = tuple.__new__
+
+
+class RequestFields(NamedTuple):
+    """What the field lines of a request say; kept, for clients repeat them to the byte, and the
+    same bytes of the same version are the same fields."""
+
+    block: bytes
+    version: str
+    pairs: list[tuple[str, str]]
+    index: dict[str, str]
+    length: int
+    persists: bool
+    expects_continue: bool
+
+
+_NO_FIELDS = RequestFields(b"", "", [], {}, 0, True, False)
 
 
 class Reader:
@@ -64,6 +83,8 @@ class Reader:
 
     __slots__ = (
         "_blank",
+        "_head_end",
+        "_last",
         "_body",
         "_line_end",
         "_seen",
@@ -91,6 +112,8 @@ class Reader:
         self._seen = 0  # bytes of an unfinished head that have been searched already
         self._line_end = 0  # where the start line of an unfinished head ends, once it is known
         self._blank = False  # an empty line has been skipped
+        self._head_end = limits.header_bytes + 4  # where a head must have ended
+        self._last = _NO_FIELDS  # the field lines of the last request
 
     # -- events
 
@@ -99,19 +122,13 @@ class Reader:
 
         :raises HTTPInputError: the peer broke the rules; the reader is CLOSED then.
         """
-        try:
-            if self.state is HEAD:
-                return self._read_head()
-            if self.state is BODY:
-                return self._read_body()
-        except HTTPInputError:
-            self.state = after(self.state, CLOSE)
-            raise
-        return None
+        if self.state is HEAD:
+            return self.next_head()
+        return self.next_piece() if self.state is BODY else None
 
     def next_message(self) -> None:
         """Both halves are through: what follows is another message."""
-        self.state = after(self.state, NEXT)
+        self.state = self.state.after[NEXT]
         self._body = NO_BODY
         self.trailers = None
 
@@ -128,17 +145,17 @@ class Reader:
                 self.state = CLOSED
                 raise
             return  # what is in the buffer is still to be read; END_LAST comes behind it
-        self.state = after(state, CLOSE)
+        self.state = state.after[CLOSE]
         if state is HEAD and len(self.buffer):
             raise HTTPInputError("The connection ended within a head")
 
     def switch(self) -> None:
         """What follows is not HTTP/1: the buffer belongs to somebody else."""
-        self.state = after(self.state, SWITCH)
+        self.state = self.state.after[SWITCH]
 
     def close(self) -> None:
         """Nothing more will be read."""
-        self.state = after(self.state, CLOSE)
+        self.state = self.state.after[CLOSE]
 
     def limit_body(self, max_bytes: int) -> None:
         """Allow this message's body ``max_bytes`` from here on, whatever the limits say."""
@@ -153,16 +170,21 @@ class Reader:
             try:
                 self._body.check_size()
             except HTTPInputError:
-                self.state = after(BODY, CLOSE)
+                self.state = BODY.after[CLOSE]
                 raise
 
     # -- bodies
 
-    def _read_body(self) -> Event:
+    def next_piece(self) -> bytes | EndOfMessage | None:
+        """More of the body, or END, where a body is due; otherwise as :meth:`next_event`."""
         body = self._body
-        taken = body.take(self.buffer, self.limits.piece_bytes)
+        try:
+            taken = body.take(self.buffer, self.limits.piece_bytes)
+        except HTTPInputError:
+            self.state = self.state.after[CLOSE]
+            raise
         if taken is END:
-            self.state = after(BODY, END_EVENT if self.persists else END_LAST)
+            self.state = BODY.after[END_EVENT if self.persists else END_LAST]
             if isinstance(body, ChunkedBody):
                 self.trailers = body.trailers
         return taken
@@ -170,9 +192,9 @@ class Reader:
     def _expect_body(self, length: int) -> None:
         """The head is through; ``length`` is framing's word for what follows it."""
         if length == 0:
-            self.state = after(HEAD, WHOLE if self.persists else WHOLE_LAST)
+            self.state = HEAD.after[WHOLE if self.persists else WHOLE_LAST]
             return
-        self.state = after(HEAD, OPEN)
+        self.state = HEAD.after[OPEN]
         allowed = self.limits.body_bytes
         if length == framing.CHUNKED:
             self._body = ChunkedBody(self.limits, allowed)
@@ -184,39 +206,67 @@ class Reader:
 
     # -- heads
 
-    def _read_head(self) -> Event:
+    def next_head(self) -> Head | None:
+        """The next head, where one is due; otherwise as :meth:`next_event`."""
+        if self.state is not HEAD:
+            return None
         buffer = self.buffer
-        data, start = buffer.data, buffer.pos
-        limit = self.limits.header_bytes
-        end = data.find(b"\r\n\r\n", start + self._seen - 3 if self._seen > 3 else start,
-                        start + limit + 4)  # fmt: skip
-        if end < 0 or data[start] == 13:
-            return self._read_unusual_head()
-        text = str(data[start : end + 2], "latin-1")
-        head = self._parse_response(text) if self.is_client else self._parse_request(text)
-        buffer.skip(end + 4 - start)
+        data, start, seen = buffer.data, buffer.pos, self._seen
+        try:
+            end = data.find(
+                b"\r\n\r\n", start + seen - 3 if seen > 3 else start, start + self._head_end
+            )
+            if end < 0 or data[start] == 13:
+                return self._read_unusual_head()
+            if self.is_client:
+                head = self._parse_response(str(data[start : end + 2], "latin-1"))
+            else:
+                head = self._parse_request(data, start, end + 2)
+        except HTTPInputError:
+            self.state = self.state.after[CLOSE]
+            raise
+        if end + 4 == len(data):
+            buffer.clear()
+        else:
+            buffer.skip(end + 4 - start)
         self._seen = self._line_end = 0
         self._blank = False
         return head
 
-    def _parse_request(self, text: str) -> Head:
+    def _parse_request(self, data: bytes | bytearray, start: int, end: int) -> Head:
         """RFC 9112, 3 and 5: a whole request head, each of its lines with its end."""
-        match = REQUEST_LINE_END.match(text)
-        if match is None or match.end() > self.limits.start_line_bytes + 2:
-            raise self._blame_start_line(text.encode("latin-1"), 0)
-        line = RequestStartLine._make(match.groups())
+        line_end = data.find(b"\r\n", start, end) + 2
+        match = REQUEST_LINE_END.match(str(data[start:line_end], "latin-1"))
+        if match is None or line_end - start > self.limits.start_line_bytes + 2:
+            raise self._blame_start_line(data, start)
+        line = _new_tuple(RequestStartLine, match.groups())
         method, target, version = line
+        block = data[line_end:end]
+        last = self._last
+        if block != last.block or version != last.version:
+            last = self._last = self._parse_fields_of_request(bytes(block), version)
+        if target[0] != "/" or method == "CONNECT":
+            framing.check_target_form(method, target)
+        # What follows a CONNECT is never a request, whatever the answer is (RFC 9110, 9.3.6).
+        self.persists = last.persists and method != "CONNECT"
+        self.expects_continue = last.expects_continue
+        if last.length == 0:
+            self.state = HEAD.after[WHOLE if self.persists else WHOLE_LAST]
+        else:
+            self._expect_body(last.length)
+        return line, HTTPHeaders.from_pairs(last.pairs.copy(), last.index.copy())
+
+    def _parse_fields_of_request(self, block: bytes, version: str) -> RequestFields:
         if version != "HTTP/1.1":
             self._check_version(version)
-        pairs = parse_fields(text, match.end(), self.limits.header_fields)
+        pairs = parse_fields(str(block, "latin-1"), 0, self.limits.header_fields)
         index = build_index(pairs)
-        framing.check_request(method, target, version, pairs, index)
+        framing.check_fields(version, pairs, index)
         length = framing.request_length(version, index)
-        # What follows a CONNECT is never a request, whatever the answer is (RFC 9110, 9.3.6).
-        self.persists = method != "CONNECT" and framing.persists(version, index)
-        self.expects_continue = length != 0 and framing.expects_continue(version, index)
-        self._expect_body(length)
-        return line, HTTPHeaders.from_pairs(pairs, index)
+        expects_continue = length != 0 and framing.expects_continue(version, index)
+        return RequestFields(
+            block, version, pairs, index, length, framing.persists(version, index), expects_continue
+        )
 
     def _parse_response(self, text: str) -> Head:
         """RFC 9112, 4 and 5: a whole response head, as tolerant as the RFC allows."""
@@ -230,9 +280,9 @@ class Reader:
         index = build_index(pairs)
         headers = HTTPHeaders.from_pairs(pairs, index)
         if line.code == 101:
-            self.state = after(HEAD, SWITCH)
+            self.state = HEAD.after[SWITCH]
         elif line.code < 200:
-            self.state = after(HEAD, INFORM)
+            self.state = HEAD.after[INFORM]
         else:
             length = framing.response_length(self.request_method, line.code, index)
             self.persists = framing.persists(line.version, index)
@@ -245,7 +295,7 @@ class Reader:
 
     # -- heads that are not simply there
 
-    def _read_unusual_head(self) -> Event:
+    def _read_unusual_head(self) -> Head | None:
         """An empty line before a head (RFC 9112, 2.2: one is ignored), or a head not yet whole."""
         buffer = self.buffer
         if buffer.data.startswith(b"\r\n", buffer.pos):
@@ -254,7 +304,7 @@ class Reader:
             self._blank = True
             self._seen = 0
             buffer.skip(2)
-            return self._read_head()
+            return self.next_head()
         self._look_for_faults()
         self._seen = len(buffer)
         return None

@@ -22,9 +22,11 @@ class Named:
 
 
 class State(Named):
-    """Where one half of a connection stands."""
+    """Where one half of a connection stands; ``state.after[event]`` is where it stands next."""
 
-    __slots__ = ()
+    __slots__ = ("after",)
+
+    after: dict[Event, State]
 
 
 class Event(Named):
@@ -41,6 +43,13 @@ class Verdict(Named):
 
 class IllegalTransition(Exception):
     """An event that its half's state does not allow: a bug of the caller."""
+
+
+class _Row(dict[Event, State]):
+    """One state's row of the table; what it does not have is illegal."""
+
+    def __missing__(self, event: Event) -> State:
+        raise IllegalTransition(f"{event} is not possible here")
 
 
 HEAD = State("HEAD", "a start line comes next")
@@ -97,15 +106,8 @@ PAIR: dict[State, dict[State, Verdict]] = {
 }
 
 
-def after(state: State, event: Event) -> State:
-    """The state of a half in ``state`` after ``event``.
-
-    :raises IllegalTransition: the table has no such event there.
-    """
-    try:
-        return HALF[state][event]
-    except KeyError:
-        raise IllegalTransition(f"{event} in state {state}") from None
+for _state, _row in HALF.items():
+    _state.after = _Row(_row)
 
 
 def verdict(received: State, sent: State) -> Verdict:

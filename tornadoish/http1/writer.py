@@ -7,8 +7,6 @@ inside a start line or a field.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from tornadoish.http1.framing import list_members
 from tornadoish.http1.states import (
     BODY,
@@ -21,7 +19,6 @@ from tornadoish.http1.states import (
     OPEN,
     SWITCH,
     State,
-    after,
 )
 from tornadoish.httputil.abnf import CONTROL, DIGITS, FIELD_VALUE, is_token
 from tornadoish.httputil.errors import HTTPOutputError
@@ -77,96 +74,70 @@ class Writer:
         :raises HTTPOutputError: fields that must not be written or contradict each other; the
             state is as before then, and another response may be written instead.
         """
-        code = line.code
-        text = _status_line(code, line.reason)
+        _, code, reason = line
+        text = _status_lines.get((code, reason)) or _status_line(code, reason)
         if code < 200:
             return self._interim(code, text, headers)
         # Nothing is changed before all of it is known to be right.
-        left, extra = self._response_framing(code, headers)
+        index = headers.index()
+        if code == 204 or code == 304:
+            left, extra = _no_body(code, index)
+        else:
+            left, extra = _length_or_chunked(index, self._version != "HTTP/1.0")
         persists = self.persists and left != _UNTIL_CLOSE
-        options = headers.get("Connection")
+        omit = "content-length " if code == 204 else ""  # RFC 9110, 8.6
+        if not persists or "connection" in index or self._version == "HTTP/1.0":
+            persists, omit, extra = self._connection_field(index, persists, omit, extra)
+        head = f"{text}{_fields(headers, omit)}{extra}\r\n"
+        return self._open(head, _NOTHING if self._bodyless else left, persists, chunk)
+
+    def _connection_field(
+        self, index: dict[str, str], persists: bool, omit: str, extra: str
+    ) -> tuple[bool, str, str]:
+        """Whether the connection lives on after all, and how the response says so (9112, 9.3)."""
+        options = index.get("connection")
         if options is not None and "close" in list_members(options):
             persists = False
-        omit = ""
         if not persists:
-            omit = "connection"
-            extra += "Connection: close\r\n"
-        elif options is None and self._version == "HTTP/1.0":
+            return False, omit + "connection", extra + "Connection: close\r\n"
+        if options is None and self._version == "HTTP/1.0":
             extra += "Connection: keep-alive\r\n"
-        if code == 204:
-            omit += " content-length"  # RFC 9110, 8.6
-        head = text + self._fields(headers, omit.split() if omit else ()) + extra + "\r\n"
-        return self._open(head, left, persists, chunk)
+        return True, omit, extra
 
     def _interim(self, code: int, text: str, headers: HTTPHeaders) -> bytes:
-        head = (text + self._fields(headers) + "\r\n").encode("latin-1")
-        self.state = after(self.state, SWITCH if code == 101 else INFORM)
+        head = (text + _fields(headers) + "\r\n").encode("latin-1")
+        self.state = self.state.after[SWITCH if code == 101 else INFORM]
         return head
-
-    def _response_framing(self, code: int, headers: HTTPHeaders) -> tuple[int, str]:
-        """What may be written of the body, and the field that says so if there is none yet."""
-        length = headers.get("Content-Length")
-        coding = headers.get("Transfer-Encoding")
-        if code in (204, 304):
-            if coding is not None:
-                raise HTTPOutputError(f"Transfer-Encoding in a {code} response")
-            return (_NOTHING if self._bodyless else 0), ""
-        left, extra = self._length_or_chunked(length, coding, self._version != "HTTP/1.0")
-        return (_NOTHING, extra) if self._bodyless else (left, extra)
-
-    def _length_or_chunked(
-        self, length: str | None, coding: str | None, may_chunk: bool
-    ) -> tuple[int, str]:
-        """RFC 9112, 6: exactly one of the two fields frames a body."""
-        if coding is not None:
-            if length is not None or coding.lower() != "chunked" or not may_chunk:
-                raise HTTPOutputError("Transfer-Encoding other than chunked alone")
-            return _CHUNKED, ""
-        if length is not None:
-            if DIGITS.fullmatch(length) is None:
-                raise HTTPOutputError(f"Invalid Content-Length {length!r}")
-            return int(length), ""
-        if may_chunk:
-            return _CHUNKED, "Transfer-Encoding: chunked\r\n"
-        return _UNTIL_CLOSE, ""
 
     def request(self, line: RequestStartLine, headers: HTTPHeaders, chunk: bytes | None) -> bytes:
         """The head of a request, with the first piece of its body; errors as for ``response``."""
         method, target, _ = line
         if not is_token(method) or not target or not _is_target(target):
             raise HTTPOutputError("Invalid request line")
-        length = headers.get("Content-Length")
-        coding = headers.get("Transfer-Encoding")
+        index = headers.index()
         left, extra = 0, ""
-        if length is not None or coding is not None or method in ("POST", "PUT", "PATCH"):
-            left, extra = self._length_or_chunked(length, coding, may_chunk=True)
-        options = list_members(headers.get("Connection", ""))
+        framed = "content-length" in index or "transfer-encoding" in index
+        if framed or method in ("POST", "PUT", "PATCH"):
+            left, extra = _length_or_chunked(index, may_chunk=True)
+        options = list_members(index.get("connection", ""))
         persists = self.persists and "close" not in options
         if not persists and "Connection" not in headers:
             extra += "Connection: close\r\n"
-        head = f"{method} {target} HTTP/1.1\r\n{self._fields(headers)}{extra}\r\n"
+        head = f"{method} {target} HTTP/1.1\r\n{_fields(headers)}{extra}\r\n"
         return self._open(head, left, persists, chunk)
-
-    def _fields(self, headers: HTTPHeaders, omit: Collection[str] = ()) -> str:
-        pairs = headers.wire_pairs()
-        if omit:
-            pairs = [pair for pair in pairs if pair[0].lower() not in omit]
-        lines = [f"{name}: {value}" for name, value in pairs]
-        # Printable is the quick answer for what is written in nearly every response.
-        if not "".join(lines).isprintable():
-            for line in lines:
-                if CONTROL.search(line):
-                    raise HTTPOutputError("Control character in a header field")
-        return "\r\n".join(lines) + "\r\n" if lines else ""
 
     def _open(self, head: str, left: int, persists: bool, chunk: bytes | None) -> bytes:
         try:
             encoded = head.encode("latin-1")
         except UnicodeEncodeError as error:
             raise HTTPOutputError("A header field has more than Latin-1") from error
-        if chunk and left >= 0 and len(chunk) > left:
-            raise HTTPOutputError(f"{len(chunk)} bytes of body where {left} were announced")
-        self.state = after(self.state, OPEN)
+        if chunk and left >= 0:
+            if len(chunk) > left:
+                raise HTTPOutputError(f"{len(chunk)} bytes of body where {left} were announced")
+            left -= len(chunk)
+            encoded += chunk
+            chunk = None
+        self.state = self.state.after[OPEN]
         self._left = left
         self.persists = persists
         return encoded + self.data(chunk) if chunk else encoded
@@ -200,25 +171,66 @@ class Writer:
         if left > 0:
             self.close()
             raise HTTPOutputError(f"{left} bytes of body missing of what was announced")
-        self.state = after(BODY, END if self.persists else END_LAST)
+        self.state = BODY.after[END if self.persists else END_LAST]
         return b"0\r\n\r\n" if left == _CHUNKED else b""
 
     # -- what comes after
 
     def next_message(self) -> None:
         """Both halves are through: what is written next is another message."""
-        self.state = after(self.state, NEXT)
+        self.state = self.state.after[NEXT]
 
     def switch(self) -> None:
         """What is written from here on is not HTTP/1."""
-        self.state = after(self.state, SWITCH)
+        self.state = self.state.after[SWITCH]
 
     def close(self) -> None:
         """Nothing more will be written."""
-        self.state = after(self.state, CLOSE)
+        self.state = self.state.after[CLOSE]
 
     def __repr__(self) -> str:
         return f"<Writer {self.state}>"
+
+
+def _fields(headers: HTTPHeaders, omit: str = "") -> str:
+    """The field lines of ``headers``, but for the names (in lower case) in ``omit``.
+
+    :raises HTTPOutputError: a control character in one of them.
+    """
+    pairs = headers.wire_pairs()
+    if omit:
+        names = omit.split()
+        pairs = [pair for pair in pairs if pair[0].lower() not in names]
+    lines = [f"{name}: {value}" for name, value in pairs]
+    # Printable is the quick answer for what is written in nearly every response.
+    if not "".join(lines).isprintable():
+        for line in lines:
+            if CONTROL.search(line):
+                raise HTTPOutputError("Control character in a header field")
+    lines.append("")
+    return "\r\n".join(lines)
+
+
+def _no_body(code: int, index: dict[str, str]) -> tuple[int, str]:
+    if "transfer-encoding" in index:
+        raise HTTPOutputError(f"Transfer-Encoding in a {code} response")
+    return 0, ""
+
+
+def _length_or_chunked(index: dict[str, str], may_chunk: bool) -> tuple[int, str]:
+    """RFC 9112, 6: exactly one of two fields frames a body; the second if there is none yet."""
+    length = index.get("content-length")
+    if "transfer-encoding" in index:
+        if length is not None or index["transfer-encoding"].lower() != "chunked" or not may_chunk:
+            raise HTTPOutputError("Transfer-Encoding other than chunked alone")
+        return _CHUNKED, ""
+    if length is not None:
+        if DIGITS.fullmatch(length) is None:
+            raise HTTPOutputError(f"Invalid Content-Length {length!r}")
+        return int(length), ""
+    if may_chunk:
+        return _CHUNKED, "Transfer-Encoding: chunked\r\n"
+    return _UNTIL_CLOSE, ""
 
 
 def _is_target(target: str) -> bool:

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import copy_context
-from typing import Any
-
 from tornadoish.http1connection.parameters import HTTP1ConnectionParameters
-from tornadoish.http1connection.pump import Message
+from tornadoish.http1connection.pump import PUMP, Message, MessagePump
 from tornadoish.http1connection.single import SinglePump
 from tornadoish.httputil.delegates import HTTPMessageDelegate
 from tornadoish.httputil.errors import HTTPOutputError
@@ -36,6 +34,7 @@ class HTTP1Connection(Message):
     """
 
     stream: IOStream | None
+    params: HTTP1ConnectionParameters
     no_keep_alive: bool = False
     is_client: bool = False
 
@@ -49,11 +48,24 @@ class HTTP1Connection(Message):
         self.stream = stream
         self.is_client = is_client
         self.params = params or HTTP1ConnectionParameters()
-        self.context: Any = context
+        self.context = context
         self.variables = copy_context()
         self.pump = SinglePump(stream, self.params, self, is_client=is_client)
         if self.params.no_keep_alive:
             self.no_keep_alive = True
+
+    @classmethod
+    def for_request(
+        cls, pump: MessagePump, params: HTTP1ConnectionParameters, context: object
+    ) -> HTTP1Connection:
+        """A message of a server connection, which moves it."""
+        self = cls.__new__(cls)
+        self.stream = pump.stream
+        self.params = params
+        self.context = context
+        self.pump = pump
+        self.variables = copy_context()
+        return self
 
     def read_response(self, delegate: HTTPMessageDelegate) -> asyncio.Future[bool]:
         """Read one message (as a client: the response) and tell ``delegate`` of it.
@@ -75,7 +87,7 @@ class HTTP1Connection(Message):
     ) -> asyncio.Future[None]:
         """See :meth:`HTTPConnection.write_headers`."""
         pump = self.pump
-        if pump is None or pump.stream.closed():
+        if pump is None:
             return _closed()
         writer = pump.writer
         if self.no_keep_alive or pump.reader.expects_continue:
@@ -86,19 +98,26 @@ class HTTP1Connection(Message):
         else:
             pump.reader.request_method = start_line.method
             data = writer.request(start_line, headers, chunk)
-        return pump.stream.write(data)
+        try:
+            return pump.stream.write(data)
+        except StreamClosedError:
+            return _closed()
 
     def write(self, chunk: bytes) -> asyncio.Future[None]:
         """See :meth:`HTTPConnection.write`."""
         pump = self.pump
-        if pump is None or pump.stream.closed():
+        if pump is None:
             return _closed()
-        return pump.stream.write(pump.writer.data(chunk))
+        data = pump.writer.data(chunk)
+        try:
+            return pump.stream.write(data)
+        except StreamClosedError:
+            return _closed()
 
     def finish(self) -> None:
         """See :meth:`HTTPConnection.finish`."""
         pump = self.pump
-        if pump is None or pump.stream.closed():
+        if pump is None:
             return
         try:
             rest = pump.writer.end()
@@ -106,9 +125,10 @@ class HTTP1Connection(Message):
             self.close()
             raise
         self._close_callback = None
-        if rest:
+        if rest and not pump.stream.closed():
             pump.stream.write(rest)
-        pump.answered()
+        if pump.turn is not PUMP:
+            pump.answered()
 
     # -- everything else
 

@@ -23,7 +23,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
 from typing import Any, cast
 
-from tornadoish.http1.reader import END, Head, Reader
+from tornadoish.http1.reader import Head, Reader
 from tornadoish.http1.states import (
     BODY,
     CLOSED,
@@ -138,7 +138,7 @@ class MessagePump:
     def bytes_arrived(self) -> bool:
         if self.turn is PEER:
             self._pump()
-            return self.turn is PEER or not self.stream.buffer
+            return self.turn is PEER or not self.stream.buffer.data
         if self.turn is LINGER:
             self._drop()
             return True
@@ -186,18 +186,24 @@ class MessagePump:
         stream = self.stream
         stream.cork()
         try:
-            rounds = MESSAGES_PER_TURN
-            while self.turn is PUMP:
-                if self.message is None:
-                    rounds -= 1
-                    if rounds == 0:
-                        self._pump_later()
-                        break
-                self._step()
+            self._step()
+            if self.turn is PUMP:
+                self._pump_on()
         finally:
             stream.uncork()
-        if self.turn is PEER:
+        if stream.paused and self.turn is PEER:
             stream.resume_reading()
+
+    def _pump_on(self) -> None:
+        """There is more to do: do it, but do not keep other connections waiting for long."""
+        rounds = MESSAGES_PER_TURN
+        while self.turn is PUMP:
+            if self.message is None:
+                rounds -= 1
+                if rounds == 0 or self.stream.closed():
+                    self._pump_later()
+                    break
+            self._step()
 
     def _pump_later(self) -> None:
         self.turn = PEER
@@ -212,11 +218,11 @@ class MessagePump:
         message = self.message
         try:
             if message is None or self.reader.state is HEAD:
-                head = self.reader.next_event()
+                head = self.reader.next_head()
                 if head is None:
                     self.turn = PEER
                     return
-                pending = self._begin(cast(Head, head))
+                pending = self._begin(head)
             else:
                 pending = message.variables.run(self._deliver, message)
         except HTTPInputError as error:
@@ -235,21 +241,23 @@ class MessagePump:
         reader = self.reader
         if reader.expects_continue:
             self._send_continue()
-        while self.turn is PUMP and not self.stream.closed():
+        while self.turn is PUMP:
             delegate = message.delegate
             if delegate is not None and reader.state is BODY and self._is_answered():
                 message.end_delegate()
                 self._answered_early()
                 delegate = None
             if reader.state is BODY:
-                event = reader.next_event()
+                event = reader.next_piece()
                 if event is None:
                     return None
-                if event is not END:
+                if type(event) is bytes:
                     if delegate is not None:
-                        pending = delegate.data_received(cast(bytes, event))
+                        pending = delegate.data_received(event)
                         if pending is not None:
                             return pending
+                        if self.stream.closed():
+                            return None
                     continue
             if delegate is None or reader.state is HEAD or reader.state is CLOSED:
                 return None
@@ -281,12 +289,11 @@ class MessagePump:
 
     def _conclude(self) -> None:
         """Nothing more to deliver now: the state table says what comes next."""
-        if self.stream.closed():
-            self.turn = ANSWER  # stream_closed() comes next
-            return
         verdict = PAIR[self.reader.state][self.writer.state]
         if verdict is REUSE:
             self._message_over()
+        elif self.stream.closed():
+            self.turn = ANSWER  # stream_closed() comes next
         elif verdict is WAIT:
             state = self.reader.state
             self.turn = PEER if state is BODY or state is HEAD else ANSWER
@@ -320,14 +327,16 @@ class MessagePump:
         self._conclude()
         if self.turn is PEER:
             self.stream.resume_reading()
-            if self.stream.buffer:
+            if self.stream.buffer.data:
                 self._pump_later()
 
     # -- waiting for a delegate
 
     def _wait(self, pending: Awaitable[None]) -> None:
         """Nothing more is delivered before ``pending`` is done."""
-        message = cast(Message, self.message)
+        message = self.message
+        if message is None:
+            return
         if asyncio.isfuture(pending):
             future: asyncio.Future[None] = pending
         else:

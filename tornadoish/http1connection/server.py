@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from contextvars import copy_context
 from typing import Any, cast
 
 from tornadoish.http1.reader import Head
@@ -31,8 +30,8 @@ from tornadoish.http1connection.parameters import HTTP1ConnectionParameters
 from tornadoish.http1connection.pump import OVER, PEER, PUMP, MessagePump
 from tornadoish.httputil.delegates import HTTPServerConnectionDelegate
 from tornadoish.httputil.headers import HTTPHeaders
-from tornadoish.httputil.startline import RequestStartLine
-from tornadoish.iostream import IOStream
+from tornadoish.httputil.startline import RequestStartLine, ResponseStartLine
+from tornadoish.iostream import NEVER, IOStream
 
 
 class HTTP1ServerConnection(MessagePump):
@@ -43,7 +42,7 @@ class HTTP1ServerConnection(MessagePump):
     :param context: an object that describes the connection, handed on to each request.
     """
 
-    __slots__ = ("_closed", "_delegate", "context")
+    __slots__ = ("_closed", "_delegate", "_head_allowance", "context")
 
     def __init__(
         self,
@@ -55,12 +54,17 @@ class HTTP1ServerConnection(MessagePump):
         self.context: Any = context
         self._delegate: HTTPServerConnectionDelegate = cast(Any, None)
         self._closed: asyncio.Future[None] | None = None
+        # What is added to the clock's time for the deadline of the next head.
+        self._head_allowance = NEVER
 
     def start_serving(self, delegate: HTTPServerConnectionDelegate) -> None:
         """Serve requests from now on: ``delegate`` is asked for a delegate for each of them."""
         self._delegate = delegate
-        self._await_head()
-        self.stream.set_receiver(self)
+        stream = self.stream
+        stream.set_deadline(self.params.header_timeout)
+        if stream.clock is not None:
+            self._head_allowance = stream.deadline - stream.clock.now
+        stream.set_receiver(self)
         if self.stream.buffer:
             self._pump()
 
@@ -74,29 +78,20 @@ class HTTP1ServerConnection(MessagePump):
         self.stream.close()
         await asyncio.shield(closed)
 
-    def _await_head(self) -> None:
-        self.stream.set_deadline(self.params.header_timeout)
-
     # -- MessagePump
 
     def _begin(self, head: Head) -> Awaitable[None] | None:
         reader, params = self.reader, self.params
-        line = cast(RequestStartLine, head[0])
+        line, headers = head
         persists = reader.persists and not params.no_keep_alive
-        self.writer.answer(line.method, line.version, persists)
-        message = HTTP1Connection.__new__(HTTP1Connection)
-        message.stream = self.stream
-        message.params = params
-        message.context = self.context
-        message.pump = self
-        message.variables = copy_context()
-        self.message = message
+        self.writer.answer(line[0], line[2], persists)
+        message = self.message = HTTP1Connection.for_request(self, params, self.context)
         if reader.state is BODY:
             self.stream.set_deadline(params.body_timeout)
-        return message.variables.run(self._start, message, line, head[1])
+        return message.variables.run(self._start, message, line, headers)
 
     def _start(
-        self, message: HTTP1Connection, line: RequestStartLine, headers: HTTPHeaders
+        self, message: HTTP1Connection, line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> Awaitable[None] | None:
         """The first calls for a message, in its context."""
         delegate = self._delegate.start_request(self, message)
@@ -105,7 +100,12 @@ class HTTP1ServerConnection(MessagePump):
             delegate = GzipMessageDelegate(delegate, limits.piece_bytes, limits.body_bytes)
         message.delegate = delegate
         pending = delegate.headers_received(line, headers)
-        return self._deliver(message) if pending is None else pending
+        if pending is not None:
+            return pending
+        if self.reader.state is BODY:
+            return self._deliver(message)
+        message.delegate = None
+        return delegate.finish()
 
     def _message_over(self) -> None:
         message, self.message = self.message, None
@@ -113,8 +113,11 @@ class HTTP1ServerConnection(MessagePump):
             message.pump = None
         self.reader.next_message()
         self.writer.next_message()
-        self._await_head()
-        if self.turn is not PUMP:
+        clock = self.stream.clock
+        if clock is not None:
+            self.stream.deadline = clock.now + self._head_allowance
+        # Where the next request is here already, the pump goes on with it.
+        if self.turn is not PUMP or not self.stream.buffer.data:
             self.turn = PEER
 
     def _gone(self) -> None:

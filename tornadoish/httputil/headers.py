@@ -31,9 +31,13 @@ def _normalize_header(name: str) -> str:
     return "-".join([word.capitalize() for word in name.split("-")])
 
 
-def _check_value(name: str, value: str) -> None:
-    if FIELD_VALUE.fullmatch(value) is None:
-        raise HTTPInputError(f"Invalid value of header {name}")
+@lru_cache(maxsize=1024)
+def _normalized(name: str) -> tuple[str, str]:
+    """The form in which a name is shown, and the one by which it is found."""
+    return _normalize_header(name), name.lower()
+
+
+_valid_value = FIELD_VALUE.fullmatch
 
 
 class HTTPHeaders(MutableMapping[str, str]):
@@ -84,33 +88,28 @@ class HTTPHeaders(MutableMapping[str, str]):
 
     # -- looking up
 
-    def _look(self) -> dict[str, str]:
-        if self._index is None:
-            self._index = build_index(self._pairs)
-        return self._index
-
     def __getitem__(self, name: str) -> str:
         try:
-            return self._look()[name.lower()]
+            return self.index()[name.lower()]
         except KeyError:
             raise KeyError(name) from None
 
     def get(self, name: str, default: Any = None) -> Any:
-        return self._look().get(name.lower(), default)
+        return self.index().get(name.lower(), default)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.lower() in self._look()
+        return isinstance(name, str) and name.lower() in self.index()
 
     def __iter__(self) -> Iterator[str]:
-        return iter([_normalize_header(name) for name in self._look()])
+        return iter([_normalize_header(name) for name in self.index()])
 
     def __len__(self) -> int:
-        return len(self._look())
+        return len(self.index())
 
     def get_list(self, name: str) -> list[str]:
         """All values of ``name``, in order; empty if there is none."""
         wanted = name.lower()
-        if wanted not in self._look():
+        if wanted not in self.index():
             return []
         return [value for key, value in self._pairs if key.lower() == wanted]
 
@@ -123,6 +122,13 @@ class HTTPHeaders(MutableMapping[str, str]):
         """The pairs as they came or were set: not a copy, for protocols to write from."""
         return self._pairs
 
+    def index(self) -> dict[str, str]:
+        """Lower-case name to joined value: not a copy, for protocols to look into."""
+        index = self._index
+        if index is None:
+            index = self._index = build_index(self._pairs)
+        return index
+
     # -- changing
 
     def add(self, name: str, value: str) -> None:
@@ -132,7 +138,8 @@ class HTTPHeaders(MutableMapping[str, str]):
             more than Latin-1 (RFC 9110, 5.1 and 5.5).
         """
         name = _normalize_header(name)
-        _check_value(name, value)
+        if _valid_value(value) is None:
+            raise HTTPInputError(f"Invalid value of header {name}")
         self._pairs.append((name, value))
         index = self._index
         if index is not None:
@@ -143,10 +150,12 @@ class HTTPHeaders(MutableMapping[str, str]):
                 index[key] = value
 
     def __setitem__(self, name: str, value: str) -> None:
-        name = _normalize_header(name)
-        _check_value(name, value)
-        key = name.lower()
-        index = self._look()
+        name, key = _normalized(name)
+        if _valid_value(value) is None:
+            raise HTTPInputError(f"Invalid value of header {name}")
+        index = self._index
+        if index is None:
+            index = self.index()
         if key in index:
             self._replace(key, (name, value))
         else:
@@ -167,7 +176,7 @@ class HTTPHeaders(MutableMapping[str, str]):
 
     def __delitem__(self, name: str) -> None:
         key = name.lower()
-        index = self._look()
+        index = self.index()
         if key not in index:
             raise KeyError(name)
         del index[key]

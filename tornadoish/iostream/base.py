@@ -74,13 +74,11 @@ class BaseIOStream(asyncio.Protocol):
     __slots__ = (
         "__dict__",
         "__weakref__",
-        "_clock",
         "_close_callback",
         "_cork_size",
         "_corked",
         "_done",
         "_loop",
-        "_paused",
         "_pending",
         "_read",
         "_read_future",
@@ -90,11 +88,13 @@ class BaseIOStream(asyncio.Protocol):
         "_write_blocked",
         "_write_waiters",
         "buffer",
+        "clock",
         "deadline",
         "error",
         "max_buffer_size",
         "max_write_buffer_size",
         "on_open",
+        "paused",
         "read_chunk_size",
     )
 
@@ -117,9 +117,9 @@ class BaseIOStream(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._receiver: StreamReceiver | None = None
         self._close_callback: Callable[[], None] | None = None
-        self._clock: DeadlineClock | None = None
+        self.clock: DeadlineClock | None = None
         # reading
-        self._paused = False
+        self.paused = False  #: whether the transport has been told to read no more
         self._read: Read | None = None
         self._read_future: asyncio.Future[Any] | None = None
         # writing: what waits for a transport, what is gathered, who waits for room
@@ -148,14 +148,20 @@ class BaseIOStream(asyncio.Protocol):
             self.on_open(self)
 
     def data_received(self, data: bytes) -> None:
-        self.buffer.append(data)
-        if self._receiver is not None:
-            if not self._receiver.bytes_arrived():
+        buffer = self.buffer
+        if buffer.data:
+            buffer.append(data)
+        else:
+            buffer.data = data
+        receiver = self._receiver
+        if receiver is not None:
+            if not receiver.bytes_arrived():
                 self.pause_reading()
-        elif self._read is not None:
+            return
+        if self._read is not None:
             self._try_read(self._read)
         if self._receiver is None and self._read is None:
-            if len(self.buffer) >= self.read_chunk_size:
+            if len(buffer) >= self.read_chunk_size:
                 self.pause_reading()
 
     def eof_received(self) -> bool:
@@ -195,14 +201,14 @@ class BaseIOStream(asyncio.Protocol):
 
     def pause_reading(self) -> None:
         """Let nothing more come in; the peer feels it when the system's buffers are full."""
-        if not self._paused and self._state is OPEN and self._transport is not None:
-            self._paused = True
+        if not self.paused and self._state is OPEN and self._transport is not None:
+            self.paused = True
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
         """The opposite of :meth:`pause_reading`."""
-        if self._paused:
-            self._paused = False
+        if self.paused:
+            self.paused = False
             if self._state is OPEN and self._transport is not None:
                 self._transport.resume_reading()
 
@@ -210,17 +216,19 @@ class BaseIOStream(asyncio.Protocol):
 
     def watch(self, clock: DeadlineClock) -> None:
         """Let ``clock`` tell the receiver when its deadline has come."""
-        self._clock = clock
+        self.clock = clock
         clock.add(self)
 
     def set_deadline(self, seconds: float | None) -> None:
         """Tell the receiver in ``seconds``, unless this is called again before; None: do not."""
         if seconds is None:
             self.deadline = NEVER
-        else:
-            if self._clock is None:
-                self.watch(DeadlineClock(min(1.0, seconds / 4)))
-            self.deadline = cast(DeadlineClock, self._clock).after(seconds)
+            return
+        clock = self.clock
+        if clock is None:
+            clock = DeadlineClock(min(1.0, max(0.01, seconds / 4)))
+            self.watch(clock)
+        self.deadline = clock.after(seconds)
 
     def deadline_passed(self) -> None:
         if self._receiver is not None:
@@ -306,11 +314,12 @@ class BaseIOStream(asyncio.Protocol):
         :raises StreamClosedError: the stream is closed.
         :raises StreamBufferFullError: more than ``max_write_buffer_size`` would wait.
         """
-        if self._corked is not None and self._state is OPEN:
-            self._corked.append(bytes(data))
+        corked = self._corked
+        if corked is not None and self._state is OPEN:
+            corked.append(data if type(data) is bytes else bytes(data))
             self._cork_size += len(data)
-            if self._cork_size < CORK_BYTES:
-                return cast("asyncio.Future[None]", self._done)
+            if self._cork_size < CORK_BYTES and self._done is not None:
+                return self._done
             self.flush_cork()
         elif self._state is OPEN and self._transport is not None:
             if self.max_write_buffer_size is not None:
@@ -357,18 +366,17 @@ class BaseIOStream(asyncio.Protocol):
 
     def flush_cork(self) -> None:
         """Send what is gathered and go on gathering."""
-        corked = self._corked
-        if corked:
+        if self._corked:
+            self.uncork()
             self._corked = []
-            self._cork_size = 0
-            if self._state is OPEN and self._transport is not None:
-                self._transport.write(corked[0] if len(corked) == 1 else b"".join(corked))
 
     def uncork(self) -> None:
         """Send what is gathered, if it is, and gather no longer."""
-        if self._corked:
-            self.flush_cork()
-        self._corked = None
+        corked, self._corked = self._corked, None
+        if corked:
+            self._cork_size = 0
+            if self._state is OPEN and self._transport is not None:
+                self._transport.write(corked[0] if len(corked) == 1 else b"".join(corked))
 
     # -- opening
 
@@ -422,8 +430,8 @@ class BaseIOStream(asyncio.Protocol):
 
     def _let_go(self) -> None:
         """The stream is closed: tell everyone who is concerned, and hold nothing any longer."""
-        if self._clock is not None:
-            self._clock.discard(self)
+        if self.clock is not None:
+            self.clock.discard(self)
         if self._read is not None:
             self._try_read(self._read, ended=True)
         waiters, self._write_waiters = self._write_waiters, []

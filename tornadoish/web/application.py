@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from functools import lru_cache
 from inspect import iscoroutinefunction
 from typing import Any, cast
@@ -34,7 +34,7 @@ from tornadoish.routing import (
     URLSpec,
     _RuleList,
 )
-from tornadoish.web.handler import RequestHandler, _has_stream_request_body, run_in_task
+from tornadoish.web.handler import RequestHandler, run_in_task
 from tornadoish.web.simple import ErrorHandler
 from tornadoish.web.transforms import OutputTransform
 
@@ -132,7 +132,10 @@ class Application(ReversibleRouter):
 
     def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> HTTPMessageDelegate:
         """The delegate for ``request``: of the first route that matches, or of the default."""
-        route = self.default_router.find_handler(request)
+        rules = self.default_router.rules
+        # Without host rules there is but one, and it matches everything.
+        router = self.wildcard_router if len(rules) == 1 else self.default_router
+        route = router.find_handler(request)
         if route is not None:
             return route
         default = self.settings.get("default_handler_class")
@@ -177,7 +180,7 @@ class Application(ReversibleRouter):
         if log_function is not None:
             log_function(handler)
             return
-        status = handler.get_status()
+        status = handler._status_code
         if status < 400:
             level = logging.INFO
         else:
@@ -226,10 +229,10 @@ class _HandlerDelegate(HTTPMessageDelegate):
         self.request = request
         self.handler_class = handler_class
         self.handler_kwargs = handler_kwargs or {}
-        self.path_args = path_args or ()
+        self.path_args: Sequence[bytes] = path_args or ()
         self.path_kwargs = path_kwargs or {}
         self.chunks: list[bytes] = []
-        self.stream_request_body = _has_stream_request_body(handler_class)
+        self.stream_request_body: bool = handler_class._stream_request_body
         self.handler: RequestHandler | None = None
 
     def headers_received(
@@ -239,8 +242,8 @@ class _HandlerDelegate(HTTPMessageDelegate):
             return None
         loop = asyncio.get_running_loop()
         self.request._body_future = loop.create_future()
-        self._start_handler()
-        handler = cast(RequestHandler, self.handler)
+        handler = self.handler_class(self.application, self.request, **self.handler_kwargs)
+        self.handler = handler
         prepared = handler._prepared_future = loop.create_future()
         self._run_as_task(handler)
         return None if prepared.done() else prepared
@@ -273,14 +276,10 @@ class _HandlerDelegate(HTTPMessageDelegate):
         self.connection.set_close_callback(None)  # it hears of it here, once
         handler.on_connection_close()
 
-    def _start_handler(self) -> None:
-        self.handler = self.handler_class(self.application, self.request, **self.handler_kwargs)
-
     def execute(self) -> Awaitable[None] | None:
         """Run the handler: at once where its method is a plain function, else as a task."""
-        self._start_handler()
-        handler = cast(RequestHandler, self.handler)
         cls = self.handler_class
+        handler = self.handler = cls(self.application, self.request, **self.handler_kwargs)
         method = getattr(cls, (self.request.method or "").lower(), None)
         if (
             _is_coroutine(method)
@@ -288,7 +287,9 @@ class _HandlerDelegate(HTTPMessageDelegate):
             or cls._execute is not _own_execute  # wrapped or overridden: it wants to be called
         ):
             return self._run_as_task(handler)
-        rest = handler._run(self._make_transforms(), tuple(self.path_args), self.path_kwargs)
+        if self.application.transforms:
+            handler._transforms = self._make_transforms()
+        rest = handler._run(self.path_args, self.path_kwargs)
         if rest is None:
             return None
         task = run_in_task(rest)
@@ -304,8 +305,7 @@ class _HandlerDelegate(HTTPMessageDelegate):
         return task
 
     def _make_transforms(self) -> list[OutputTransform]:
-        transforms = self.application.transforms
-        return [transform(self.request) for transform in transforms] if transforms else []
+        return [transform(self.request) for transform in self.application.transforms]
 
 
 url = URLSpec

@@ -31,8 +31,8 @@ class Arguments(Exchange):
     """
 
     #: the groups of the route's pattern, decoded
-    path_args: list[Any]
-    path_kwargs: dict[str, Any]
+    path_args: list[Any] = []  # noqa: RUF012 - never changed, only replaced
+    path_kwargs: dict[str, Any] = {}  # noqa: RUF012
 
     @overload
     def get_argument(self, name: str, *, strip: bool = True) -> str: ...

@@ -12,13 +12,14 @@ import datetime
 import hashlib
 import numbers
 import re
-import time
+from time import time
 from typing import Any, Protocol
 
 from tornadoish import __version__
 from tornadoish.escape import json_encode, utf8
 from tornadoish.httputil import (
     HTTPHeaders,
+    HTTPInputError,
     HTTPServerRequest,
     ResponseStartLine,
     format_timestamp,
@@ -27,6 +28,7 @@ from tornadoish.httputil import (
 from tornadoish.httputil.abnf import FIELD_VALUE
 from tornadoish.web.transforms import OutputTransform
 
+_new_tuple = tuple.__new__  # what a NamedTuple's own constructor calls, without its frame
 HeaderTypes = bytes | str | int | numbers.Integral | datetime.datetime
 _ETAGS = re.compile(r'\*|(?:W/)?+"[^"]*+"')
 #: What describes a body that is not there (RFC 9110, 15.4.5): dropped from 204 and 304.
@@ -45,29 +47,25 @@ class HandlerApplication(Protocol):
 class _DefaultFields:
     """The fields that every answer begins with; the Date in them is made once a second."""
 
-    def __init__(self) -> None:
-        self._second = -1
-        self._pairs: list[tuple[str, str]] = []
-        self._index: dict[str, str] = {}
+    second = -1
+    pairs: list[tuple[str, str]]
+    index: dict[str, str]
 
-    def headers(self) -> HTTPHeaders:
-        second = int(time.time())
-        if second != self._second:
-            self._second = second
-            self._pairs = [
-                ("Server", f"tornadoish/{__version__}"),
-                ("Content-Type", "text/html; charset=UTF-8"),
-                ("Date", format_timestamp(second)),
-            ]
-            self._index = {name.lower(): value for name, value in self._pairs}
-        return HTTPHeaders.from_pairs(self._pairs.copy(), self._index.copy())
+    def renew(self, second: int) -> None:
+        self.second = second
+        self.pairs = [
+            ("Server", f"tornadoish/{__version__}"),
+            ("Content-Type", "text/html; charset=UTF-8"),
+            ("Date", format_timestamp(second)),
+        ]
+        self.index = {name.lower(): value for name, value in self.pairs}
 
 
 _default_fields = _DefaultFields()
 
 
 class Exchange:
-    """The answer to ``request``, made for ``application``."""
+    """The answer to ``request``, made for ``application`` (both set by the constructor)."""
 
     _headers_written = False
     _finished = False
@@ -78,12 +76,8 @@ class Exchange:
     _headers: HTTPHeaders
     _write_buffer: list[bytes]
 
-    def __init__(
-        self, application: HandlerApplication, request: HTTPServerRequest, **kwargs: Any
-    ) -> None:
-        self.application = application
-        self.request = request
-        self.clear()
+    application: HandlerApplication
+    request: HTTPServerRequest
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -102,7 +96,12 @@ class Exchange:
 
     def clear(self) -> None:
         """Forget status, header fields and body: the answer is as new."""
-        self._headers = _default_fields.headers()
+        second = int(time())
+        if second != _default_fields.second:
+            _default_fields.renew(second)
+        self._headers = HTTPHeaders.from_pairs(
+            _default_fields.pairs.copy(), _default_fields.index.copy()
+        )
         self._write_buffer = []
         if self._status_code != 200:
             self._status_code = 200
@@ -132,11 +131,19 @@ class Exchange:
         :raises ValueError: a control character or more than Latin-1 in ``value``.
         :raises TypeError: a value of another type.
         """
-        self._headers[name] = self._convert_header_value(value)
+        if type(value) is not str:
+            value = self._convert_header_value(value)
+        try:
+            self._headers[name] = value
+        except HTTPInputError:
+            raise ValueError(f"Unsafe header {name!r}: {value!r}") from None
 
     def add_header(self, name: str, value: HeaderTypes) -> None:
         """Add one more value for a header field; otherwise as :meth:`set_header`."""
-        self._headers.add(name, self._convert_header_value(value))
+        try:
+            self._headers.add(name, self._convert_header_value(value))
+        except HTTPInputError:
+            raise ValueError(f"Unsafe header {name!r}: {value!r}") from None
 
     def clear_header(self, name: str) -> None:
         """Remove a header field, if it is there; not one that was added by ``set_cookie``."""
@@ -145,18 +152,14 @@ class Exchange:
 
     def _convert_header_value(self, value: HeaderTypes) -> str:
         if isinstance(value, str):
-            text = value
-        elif isinstance(value, bytes):
-            text = value.decode("latin-1")
-        elif isinstance(value, numbers.Integral):
+            return value
+        if isinstance(value, bytes):
+            return value.decode("latin-1")
+        if isinstance(value, numbers.Integral):
             return str(int(value))
-        elif isinstance(value, datetime.datetime):
+        if isinstance(value, datetime.datetime):
             return format_timestamp(value)
-        else:
-            raise TypeError(f"Unsupported header value {value!r}")
-        if FIELD_VALUE.fullmatch(text) is None:
-            raise ValueError(f"Unsafe header value {value!r}")
-        return text
+        raise TypeError(f"Unsupported header value {value!r}")
 
     # -- body
 
@@ -168,7 +171,9 @@ class Exchange:
         """
         if self._finished:
             raise RuntimeError("Cannot write() after finish()")
-        if isinstance(chunk, dict):
+        if type(chunk) is str:
+            chunk = chunk.encode()
+        elif isinstance(chunk, dict):
             chunk = json_encode(chunk)
             self.set_header("Content-Type", "application/json; charset=UTF-8")
         elif not isinstance(chunk, (bytes, str)):
@@ -195,7 +200,7 @@ class Exchange:
             self._status_code, self._headers, chunk = transform.transform_first_chunk(
                 self._status_code, self._headers, chunk, include_footers
             )
-        line = ResponseStartLine("", self._status_code, self._reason)
+        line = _new_tuple(ResponseStartLine, ("", self._status_code, self._reason))
         future = self.request.connection.write_headers(line, self._headers, chunk)
         self._headers_written = True
         return future
@@ -219,12 +224,13 @@ class Exchange:
 
     def _set_finished(self) -> None:
         self._finished = True
-        self.request._finish_time = time.time()
+        self.request._finish_time = time()
         self.application.log_request(self)
         self.on_finish()
 
     def _complete_head(self) -> None:
         """The whole body is in the buffer: say how long it is, and whether it is needed at all."""
+        headers = self._headers
         if self._status_code == 200 and self.request.method in ("GET", "HEAD"):
             self.set_etag_header()
             if self.check_etag_header():
@@ -235,8 +241,10 @@ class Exchange:
             if self._write_buffer:
                 raise RuntimeError(f"Cannot send body with {status}")
             self._clear_representation_headers()
-        elif "Content-Length" not in self._headers:
-            self._headers["Content-Length"] = str(sum(map(len, self._write_buffer)))
+        elif "content-length" not in headers.index():
+            buffer = self._write_buffer
+            length = len(buffer[0]) if len(buffer) == 1 else sum(map(len, buffer))
+            headers["Content-Length"] = str(length)
 
     def _clear_representation_headers(self) -> None:
         for name in _REPRESENTATION_HEADERS:
@@ -283,7 +291,7 @@ class Exchange:
 
         Call after the ``Etag`` is set.
         """
-        known = self.request.headers.get("If-None-Match")
+        known = self.request.headers.index().get("if-none-match")
         if not known:
             return False
         etag: str = self._headers.get("Etag", "")

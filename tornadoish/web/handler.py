@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Generator, Sequence
 from typing import Any
 
 from tornadoish.httputil import HTTPServerRequest
@@ -41,13 +41,17 @@ class RequestHandler(Failures):
         "PUT",
         "OPTIONS",
     )
+    # Set by the decorator stream_request_body.
+    _stream_request_body = False
     # Set on the instance of a handler that streams its body: done when prepare() is.
     _prepared_future: asyncio.Future[None] | None = None
 
     def __init__(
         self, application: HandlerApplication, request: HTTPServerRequest, **kwargs: Any
     ) -> None:
-        super().__init__(application, request)
+        self.application = application
+        self.request = request
+        self.clear()
         if type(self).on_connection_close is not RequestHandler.on_connection_close:
             request.connection.set_close_callback(self.on_connection_close)
         self.initialize(**kwargs)
@@ -92,7 +96,7 @@ class RequestHandler(Failures):
 
     # -- the life of a request
 
-    def _steps(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Steps:
+    def _steps(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Steps:
         """What happens to a request, in order; yields what has to be waited for.
 
         Run through at once where nothing has to be, by a task otherwise.
@@ -102,16 +106,13 @@ class RequestHandler(Failures):
             method = request.method
             if method not in self.SUPPORTED_METHODS:
                 raise HTTPError(405)
-            decode = self.decode_argument
-            self.path_args = [arg if arg is None else decode(arg) for arg in args]
-            self.path_kwargs = {
-                name: arg if arg is None else decode(arg, name=name)
-                for name, arg in kwargs.items()
-            }
+            if args or kwargs:
+                self._decode_path(args, kwargs)
             pending = self.prepare()
             if pending is not None:
                 yield pending
-            self._set_prepared()
+            if self._prepared_future is not None:
+                self._set_prepared()
             if self._finished:
                 return
             if request._body_future is not None:
@@ -127,7 +128,15 @@ class RequestHandler(Failures):
         except Exception as error:
             self._handle_request_exception(error)
         finally:
-            self._set_prepared()
+            if self._prepared_future is not None:
+                self._set_prepared()
+
+    def _decode_path(self, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+        decode = self.decode_argument
+        self.path_args = [arg if arg is None else decode(arg) for arg in args]
+        self.path_kwargs = {
+            name: arg if arg is None else decode(arg, name=name) for name, arg in kwargs.items()
+        }
 
     def _body_cut(self) -> bool:
         """Whether the client went away before its streamed body was through: no error of ours."""
@@ -138,13 +147,9 @@ class RequestHandler(Failures):
         if self._prepared_future is not None and not self._prepared_future.done():
             self._prepared_future.set_result(None)
 
-    def _run(
-        self, transforms: list[OutputTransform], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Awaitable[None] | None:
+    def _run(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Awaitable[None] | None:
         """Run a request whose method is a plain function: at once, unless it returns an awaitable
         all the same. Then what is returned is the rest."""
-        if transforms:
-            self._transforms = transforms
         steps = self._steps(args, kwargs)
         for pending in steps:
             return self._go_on(steps, pending)
@@ -195,9 +200,9 @@ def stream_request_body(cls: type[RequestHandler]) -> type[RequestHandler]:
     """
     if not issubclass(cls, RequestHandler):
         raise TypeError(f"expected subclass of RequestHandler, got {cls!r}")
-    cls._stream_request_body = True  # type: ignore[attr-defined]
+    cls._stream_request_body = True
     return cls
 
 
 def _has_stream_request_body(cls: type[RequestHandler]) -> bool:
-    return getattr(cls, "_stream_request_body", False)
+    return cls._stream_request_body
