@@ -72,17 +72,16 @@ def recursive_unicode(obj: Any) -> Any:
 
     Source: Tornado: tornado.escape.recursive_unicode.
     """
-    match obj:
-        case bytes():
-            return to_unicode(obj)
-        case dict():
-            return {recursive_unicode(key): recursive_unicode(obj[key]) for key in obj}
-        case list():
-            return [recursive_unicode(item) for item in obj]
-        case tuple():
-            return tuple(recursive_unicode(item) for item in obj)
-        case _:
-            return obj
+    if isinstance(obj, bytes):
+        return to_unicode(obj)
+    if isinstance(obj, dict):
+        mapping: dict[Any, Any] = obj
+        return {recursive_unicode(key): recursive_unicode(mapping[key]) for key in mapping}
+    if isinstance(obj, (list, tuple)):
+        sequence: list[Any] | tuple[Any, ...] = obj
+        decoded = [recursive_unicode(item) for item in sequence]
+        return decoded if isinstance(obj, list) else tuple(decoded)
+    return obj
 
 
 def squeeze(value: str) -> str:

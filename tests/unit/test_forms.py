@@ -137,10 +137,8 @@ def test_content_encoding(content_type: str, coding: str) -> None:
 
 
 def test_no_content_encoding() -> None:
-    headers = HTTPHeaders({"Content-Type": URLENCODED})
-    assert parse(forms, b"a=1", URLENCODED, headers=headers) == ({"a": [b"1"]}, {})
-    headers["Content-Encoding"] = ""
-    assert parse(forms, b"a=1", URLENCODED, headers=headers) == ({"a": [b"1"]}, {})
+    for headers in (HTTPHeaders({"A": "b"}), HTTPHeaders({"Content-Encoding": ""})):
+        assert parse(forms, b"a=1", URLENCODED, headers=headers) == ({"a": [b"1"]}, {})
 
 
 # ------------------------------------------------------------------------------- multipart
@@ -178,13 +176,10 @@ def test_fields_and_files(httputil: Any) -> None:
     ],
 )
 def test_where_the_boundary_stands(httputil: Any, content_type: str) -> None:
-    assert parse(httputil, part("form-data; name=a") + b"--B--", content_type)[0] == {"a": [b"x"]}
-
-
-@both
-def test_parse_multipart_form_data_itself(httputil: Any) -> None:
-    arguments: Any = {}
-    httputil.parse_multipart_form_data(b'"B"', part("form-data; name=a") + b"--B--", arguments, {})
+    body = part("form-data; name=a") + b"--B--"
+    assert parse(httputil, body, content_type)[0] == {"a": [b"x"]}
+    arguments: dict[str, list[bytes]] = {}
+    httputil.parse_multipart_form_data(b'"B"', body, arguments, {})
     assert arguments == {"a": [b"x"]}
 
 
@@ -196,8 +191,7 @@ def test_a_part_without_a_body(httputil: Any) -> None:
 
 @both
 def test_no_parts(httputil: Any) -> None:
-    assert parse(httputil, b"--B--") == ({}, {})
-    assert parse(httputil, b"--B--\r\n") == ({}, {})
+    assert parse(httputil, b"--B--") == parse(httputil, b"--B--\r\n") == ({}, {})
 
 
 MALFORMED = {
@@ -383,7 +377,6 @@ def test_set_parse_body_config(httputil: Any) -> None:
 
 @pytest.mark.usefixtures("global_config")
 def test_get_parse_body_config() -> None:
-    assert forms.get_parse_body_config() == forms.ParseBodyConfig()
     config = forms.ParseBodyConfig(forms.ParseMultipartConfig(enabled=False))
     forms.set_parse_body_config(config)
     assert forms.get_parse_body_config() is config
@@ -598,7 +591,7 @@ def test_object_dict(kind: Any) -> None:
 @pytest.mark.parametrize("load", [import_object, tornado.util.import_object])
 def test_import_object(load: Callable[[str], Any]) -> None:
     assert load("logging") is logging
-    assert load("logging.Handler.emit".rpartition(".")[0]) is logging.Handler
+    assert load("logging.Handler") is logging.Handler
     assert load("tornadoish.httputil.forms") is forms
     assert load("tornadoish.util.ObjectDict") is ObjectDict
     for missing in ("tornadoish.no_such", "no_such", "no_such.x", "tornadoish.util.no_such"):

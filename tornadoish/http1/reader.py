@@ -8,7 +8,7 @@ cut: of two faults, the one that comes first in the stream is reported.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import lru_cache
 
 from tornadoish.buffer import ReceiveBuffer
 from tornadoish.http1 import framing
@@ -53,24 +53,50 @@ StartLine = RequestStartLine | ResponseStartLine
 Head = tuple[StartLine, HTTPHeaders]
 Event = Head | bytes | EndOfMessage | None
 NO_BODY = LengthBody(0, 0)
-# What a NamedTuple's own constructor calls, without the frame around it.
-_new_tuple = tuple.__new__
 
 
-class RequestFields(NamedTuple):
+#: bytes of a request line that is worth remembering
+SHORT_LINE = 256
+
+
+@lru_cache(maxsize=1024)
+def _request_line(line: bytes) -> RequestStartLine:
+    """RFC 9112, 3: a request line with its end. The same bytes are the same line, and most
+    requests are for what others have asked for before.
+
+    :raises HTTPInputError: malformed, not of this version, or a target that its method cannot have.
+    """
+    match = REQUEST_LINE_END.match(str(line, "latin-1"))
+    if match is None:
+        raise HTTPInputError("Malformed start line")
+    start_line = RequestStartLine._make(match.groups())
+    method, target, version = start_line
+    _check_version(version)
+    if target[0] != "/" or method == "CONNECT":
+        framing.check_target_form(method, target)
+    return start_line
+
+
+def _check_version(version: str) -> None:
+    if not version.startswith("HTTP/1."):
+        raise HTTPInputError("Unsupported HTTP version", 505)
+
+
+class _RequestFields:
     """What the field lines of a request say; kept, for clients repeat them to the byte, and the
-    same bytes of the same version are the same fields."""
+    same bytes are the same fields (of the same version)."""
 
-    block: bytes
-    version: str
-    pairs: list[tuple[str, str]]
-    index: dict[str, str]
-    length: int
-    persists: bool
-    expects_continue: bool
+    __slots__ = ("block", "expects_continue", "index", "length", "pairs", "persists", "version")
 
-
-_NO_FIELDS = RequestFields(b"", "", [], {}, 0, True, False)
+    def __init__(self, block: bytes, version: str, limits: Limits) -> None:
+        self.block = block
+        self.version = version
+        pairs = self.pairs = parse_fields(str(block, "latin-1"), 0, limits.header_fields)
+        index = self.index = build_index(pairs)
+        framing.check_fields(version, pairs, index)
+        length = self.length = framing.request_length(version, index)
+        self.persists = framing.persists(version, index)
+        self.expects_continue = length != 0 and framing.expects_continue(version, index)
 
 
 class Reader:
@@ -85,6 +111,7 @@ class Reader:
         "_blank",
         "_head_end",
         "_last",
+        "_short",
         "_body",
         "_line_end",
         "_seen",
@@ -113,7 +140,8 @@ class Reader:
         self._line_end = 0  # where the start line of an unfinished head ends, once it is known
         self._blank = False  # an empty line has been skipped
         self._head_end = limits.header_bytes + 4  # where a head must have ended
-        self._last = _NO_FIELDS  # the field lines of the last request
+        self._last: _RequestFields | None = None  # the field lines of the last request
+        self._short = min(limits.start_line_bytes + 2, SHORT_LINE)
 
     # -- events
 
@@ -236,44 +264,32 @@ class Reader:
     def _parse_request(self, data: bytes | bytearray, start: int, end: int) -> Head:
         """RFC 9112, 3 and 5: a whole request head, each of its lines with its end."""
         line_end = data.find(b"\r\n", start, end) + 2
-        match = REQUEST_LINE_END.match(str(data[start:line_end], "latin-1"))
-        if match is None or line_end - start > self.limits.start_line_bytes + 2:
+        if line_end - start <= self._short:
+            line = _request_line(bytes(data[start:line_end]))
+        elif line_end - start <= self.limits.start_line_bytes + 2:
+            line = _request_line.__wrapped__(bytes(data[start:line_end]))
+        else:
             raise self._blame_start_line(data, start)
-        line = _new_tuple(RequestStartLine, match.groups())
-        method, target, version = line
+        method, _, version = line
         block = data[line_end:end]
-        last = self._last
-        if block != last.block or version != last.version:
-            last = self._last = self._parse_fields_of_request(bytes(block), version)
-        if target[0] != "/" or method == "CONNECT":
-            framing.check_target_form(method, target)
+        fields = self._last
+        if fields is None or fields.block != block or fields.version != version:
+            fields = self._last = _RequestFields(bytes(block), version, self.limits)
         # What follows a CONNECT is never a request, whatever the answer is (RFC 9110, 9.3.6).
-        self.persists = last.persists and method != "CONNECT"
-        self.expects_continue = last.expects_continue
-        if last.length == 0:
+        self.persists = fields.persists and method != "CONNECT"
+        self.expects_continue = fields.expects_continue
+        if fields.length == 0:
             self.state = HEAD.after[WHOLE if self.persists else WHOLE_LAST]
         else:
-            self._expect_body(last.length)
-        return line, HTTPHeaders.from_pairs(last.pairs.copy(), last.index.copy())
-
-    def _parse_fields_of_request(self, block: bytes, version: str) -> RequestFields:
-        if version != "HTTP/1.1":
-            self._check_version(version)
-        pairs = parse_fields(str(block, "latin-1"), 0, self.limits.header_fields)
-        index = build_index(pairs)
-        framing.check_fields(version, pairs, index)
-        length = framing.request_length(version, index)
-        expects_continue = length != 0 and framing.expects_continue(version, index)
-        return RequestFields(
-            block, version, pairs, index, length, framing.persists(version, index), expects_continue
-        )
+            self._expect_body(fields.length)
+        return line, HTTPHeaders.sharing(fields.pairs, fields.index)
 
     def _parse_response(self, text: str) -> Head:
         """RFC 9112, 4 and 5: a whole response head, as tolerant as the RFC allows."""
         match = STATUS_LINE_END.match(text)
         if match is None or match.end() > self.limits.start_line_bytes + 2:
             raise HTTPInputError("Malformed status line")
-        self._check_version(match[1])
+        _check_version(match[1])
         line = ResponseStartLine(match[1], int(match[2]), match[3] or "")
         rest = OBS_FOLD.sub(" ", text[match.end() :])
         pairs = parse_fields(rest, 0, self.limits.header_fields, LAX_FIELD_LINE)
@@ -288,10 +304,6 @@ class Reader:
             self.persists = framing.persists(line.version, index)
             self._expect_body(length)
         return line, headers
-
-    def _check_version(self, version: str) -> None:
-        if not version.startswith("HTTP/1."):
-            raise HTTPInputError("Unsupported HTTP version", 505)
 
     # -- heads that are not simply there
 
@@ -325,11 +337,11 @@ class Reader:
                 if bad is not None or length >= limit + 2:
                     raise self._blame_start_line(data, start)
                 return
-            line = str(data[start : line_end + 2], "latin-1")
-            match = (STATUS_LINE_END if self.is_client else REQUEST_LINE_END).match(line)
-            if match is None:
-                raise self._blame_start_line(data, start)
-            self._check_version(match[1] if self.is_client else match[3])
+            line = bytes(data[start : line_end + 2])
+            if not self.is_client:
+                _request_line.__wrapped__(line)
+            elif STATUS_LINE_END.match(str(line, "latin-1")) is None:
+                raise HTTPInputError("Malformed start line")
             self._line_end = line_end - start
         limit = self.limits.header_bytes
         if NOT_IN_HEAD.search(data, max(again, start + self._line_end), start + limit):

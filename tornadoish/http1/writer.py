@@ -20,7 +20,7 @@ from tornadoish.http1.states import (
     SWITCH,
     State,
 )
-from tornadoish.httputil.abnf import CONTROL, DIGITS, FIELD_VALUE, is_token
+from tornadoish.httputil.abnf import DIGITS, FIELD_VALUE, is_token
 from tornadoish.httputil.errors import HTTPOutputError
 from tornadoish.httputil.headers import HTTPHeaders
 from tornadoish.httputil.startline import RequestStartLine, ResponseStartLine
@@ -201,14 +201,12 @@ def _fields(headers: HTTPHeaders, omit: str = "") -> str:
     if omit:
         names = omit.split()
         pairs = [pair for pair in pairs if pair[0].lower() not in names]
-    lines = [f"{name}: {value}" for name, value in pairs]
-    # Printable is the quick answer for what is written in nearly every response.
-    if not "".join(lines).isprintable():
-        for line in lines:
-            if CONTROL.search(line):
-                raise HTTPOutputError("Control character in a header field")
-    lines.append("")
-    return "\r\n".join(lines)
+    text = "".join([f"{name}: {value}\r\n" for name, value in pairs])
+    # The line ends are ours if they are as many as the lines; and nothing else may be one.
+    lines = len(pairs)
+    if text.count("\n") != lines or text.count("\r") != lines or "\0" in text:
+        raise HTTPOutputError("Control character in a header field")
+    return text
 
 
 def _no_body(code: int, index: dict[str, str]) -> tuple[int, str]:

@@ -58,16 +58,19 @@ class HTTPHeaders(MutableMapping[str, str]):
     ['A=B', 'C=D']
     """
 
-    __slots__ = ("_index", "_pairs")
+    __slots__ = ("_index", "_pairs", "_shared")
 
     _pairs: list[tuple[str, str]]
     # lower-case name -> joined value; None: to be built. Never wrong: whoever changes the pairs
     # changes it too or drops it.
     _index: dict[str, str] | None
+    # Pairs and index belong to others too: copied before they are changed.
+    _shared: bool
 
     def __init__(self, *args: Any, **kwargs: str) -> None:
         self._pairs = []
         self._index = None
+        self._shared = False
         if len(args) == 1 and not kwargs and isinstance(args[0], HTTPHeaders):
             self._pairs = args[0]._pairs.copy()
         elif args or kwargs:
@@ -84,7 +87,23 @@ class HTTPHeaders(MutableMapping[str, str]):
         self = cls.__new__(cls)
         self._pairs = pairs
         self._index = index
+        self._shared = False
         return self
+
+    @classmethod
+    def sharing(cls, pairs: list[tuple[str, str]], index: dict[str, str]) -> Self:
+        """The same, but copied as soon as it is changed: the caller goes on using them."""
+        self = cls.__new__(cls)
+        self._pairs = pairs
+        self._index = index
+        self._shared = True
+        return self
+
+    def _own(self) -> None:
+        self._shared = False
+        self._pairs = self._pairs.copy()
+        if self._index is not None:
+            self._index = self._index.copy()
 
     # -- looking up
 
@@ -140,6 +159,8 @@ class HTTPHeaders(MutableMapping[str, str]):
         name = _normalize_header(name)
         if _valid_value(value) is None:
             raise HTTPInputError(f"Invalid value of header {name}")
+        if self._shared:
+            self._own()
         self._pairs.append((name, value))
         index = self._index
         if index is not None:
@@ -153,6 +174,8 @@ class HTTPHeaders(MutableMapping[str, str]):
         name, key = _normalized(name)
         if _valid_value(value) is None:
             raise HTTPInputError(f"Invalid value of header {name}")
+        if self._shared:
+            self._own()
         index = self._index
         if index is None:
             index = self.index()
@@ -176,15 +199,17 @@ class HTTPHeaders(MutableMapping[str, str]):
 
     def __delitem__(self, name: str) -> None:
         key = name.lower()
-        index = self.index()
-        if key not in index:
+        if key not in self.index():
             raise KeyError(name)
-        del index[key]
+        if self._shared:
+            self._own()
+        del self.index()[key]
         self._pairs = [pair for pair in self._pairs if pair[0].lower() != key]
 
     def clear(self) -> None:
         self._pairs = []
         self._index = None
+        self._shared = False
 
     # -- text
 
@@ -201,6 +226,8 @@ class HTTPHeaders(MutableMapping[str, str]):
         if line[0] in " \t":
             if not self._pairs:
                 raise HTTPInputError("First header line cannot start with whitespace")
+            if self._shared:
+                self._own()
             name, value = self._pairs.pop()
             self._index = None
             self.add(name, f"{value} {line.strip(OWS)}".lstrip(OWS))

@@ -99,9 +99,7 @@ class Exchange:
         second = int(time())
         if second != _default_fields.second:
             _default_fields.renew(second)
-        self._headers = HTTPHeaders.from_pairs(
-            _default_fields.pairs.copy(), _default_fields.index.copy()
-        )
+        self._headers = HTTPHeaders.sharing(_default_fields.pairs, _default_fields.index)
         self._write_buffer = []
         if self._status_code != 200:
             self._status_code = 200
@@ -284,7 +282,7 @@ class Exchange:
         """Set ``Etag`` to what :meth:`compute_etag` says, if anything."""
         etag = self.compute_etag()
         if etag is not None:
-            self.set_header("Etag", etag)
+            self._headers["Etag"] = etag
 
     def check_etag_header(self) -> bool:
         """Whether the client has this very body already (``If-None-Match``): then a 304 will do.
