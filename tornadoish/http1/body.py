@@ -79,9 +79,10 @@ class UntilCloseBody:
         self.max_bytes = max_bytes
 
     def take(self, buffer: ReceiveBuffer, limit: int) -> Taken:
-        data = buffer.take(limit)
+        if self.max_bytes <= 0 and buffer:
+            raise HTTPInputError("Body too large", 413)
+        data = buffer.take(min(limit, self.max_bytes))
         self.max_bytes -= len(data)
-        self.check_size()
         return data or (END if self._ended else None)
 
     def check_size(self) -> None:
@@ -96,18 +97,34 @@ class UntilCloseBody:
 class ChunkedBody:
     """A body in chunks, with extensions ignored and trailers kept (RFC 9112, 7.1)."""
 
-    __slots__ = ("_expect", "_left", "_limits", "_seen", "max_bytes", "trailers")
+    __slots__ = ("_expect", "_fault", "_left", "_limits", "_seen", "max_bytes", "trailers")
 
     def __init__(self, limits: Limits, max_bytes: int) -> None:
         self._limits = limits
         self.max_bytes = max_bytes  # what all chunks to come may have together
-        self._expect: Literal["size", "data", "data-end", "trailers"] = "size"
+        self._expect: Literal["size", "data", "data-end", "trailers", "ended"] = "size"
         self._left = 0  # bytes of this chunk still to come
         self._seen = 0  # bytes of an unfinished line that have been searched already
+        self._fault: HTTPInputError | None = None  # found behind data that had to go out first
         self.trailers: HTTPHeaders | None = None
 
     def take(self, buffer: ReceiveBuffer, limit: int) -> Taken:
+        if self._fault is not None:
+            raise self._fault
         pieces: list[bytes] = []
+        try:
+            self._gather(buffer, limit, pieces)
+        except HTTPInputError as fault:
+            # What came before it is delivered, as it would be had it come in a read of its own.
+            if not pieces:
+                raise
+            self._fault = fault
+        if not pieces:
+            return END if self._expect == "ended" else None
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _gather(self, buffer: ReceiveBuffer, limit: int, pieces: list[bytes]) -> None:
+        """Take what there is of the body, at most ``limit`` bytes, into ``pieces``."""
         room = limit
         while room > 0:
             if self._expect == "data":
@@ -121,14 +138,11 @@ class ChunkedBody:
                     self._expect = "data-end"
             elif self._expect == "trailers":
                 # What the body still holds goes out first: END is an event of its own.
-                if pieces or not self._take_trailers(buffer):
-                    break
-                return END
+                if not pieces and self._take_trailers(buffer):
+                    self._expect = "ended"
+                break
             elif not (self._take_size if self._expect == "size" else self._take_end)(buffer):
                 break
-        if not pieces:
-            return None
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _take_size(self, buffer: ReceiveBuffer) -> bool:
         """Read a chunk's size line if it is there."""

@@ -114,7 +114,7 @@ class Reader:
         "_short",
         "_body",
         "_line_end",
-        "_seen",
+        "_searched",
         "buffer",
         "expects_continue",
         "is_client",
@@ -136,7 +136,8 @@ class Reader:
         # As a client: the method of the request whose response comes next.
         self.request_method = ""
         self._body: Body = NO_BODY
-        self._seen = 0  # bytes of an unfinished head that have been searched already
+        # Bytes of an unfinished head in which its end does not begin.
+        self._searched = 0
         self._line_end = 0  # where the start line of an unfinished head ends, once it is known
         self._blank = False  # an empty line has been skipped
         self._head_end = limits.header_bytes + 4  # where a head must have ended
@@ -157,8 +158,8 @@ class Reader:
     def next_message(self) -> None:
         """Both halves are through: what follows is another message."""
         self.state = self.state.after[NEXT]
-        self._body = NO_BODY
         self.trailers = None
+        self._blank = False
 
     def end_of_input(self) -> None:
         """The peer will send nothing more.
@@ -213,6 +214,7 @@ class Reader:
             raise
         if taken is END:
             self.state = BODY.after[END_EVENT if self.persists else END_LAST]
+            self._body = NO_BODY
             if isinstance(body, ChunkedBody):
                 self.trailers = body.trailers
         return taken
@@ -239,26 +241,24 @@ class Reader:
         if self.state is not HEAD:
             return None
         buffer = self.buffer
-        data, start, seen = buffer.data, buffer.pos, self._seen
+        data, start = buffer.data, buffer.pos
         try:
-            end = data.find(
-                b"\r\n\r\n", start + seen - 3 if seen > 3 else start, start + self._head_end
-            )
-            if end < 0 or data[start] == 13:
+            end = data.find(b"\r\n\r\n", start + self._searched, start + self._head_end) + 2
+            if end < 2 or data[start] == 13:
                 return self._read_unusual_head()
             if self.is_client:
-                head = self._parse_response(str(data[start : end + 2], "latin-1"))
+                head = self._parse_response(str(data[start:end], "latin-1"))
             else:
-                head = self._parse_request(data, start, end + 2)
+                head = self._parse_request(data, start, end)
         except HTTPInputError:
             self.state = self.state.after[CLOSE]
             raise
-        if end + 4 == len(data):
-            buffer.clear()
+        if end + 2 == len(data):
+            buffer.data = b""
+            buffer.pos = 0
         else:
-            buffer.skip(end + 4 - start)
-        self._seen = self._line_end = 0
-        self._blank = False
+            buffer.pos = end + 2
+        self._searched = self._line_end = 0
         return head
 
     def _parse_request(self, data: bytes | bytearray, start: int, end: int) -> Head:
@@ -314,11 +314,11 @@ class Reader:
             if self._blank:
                 raise HTTPInputError("Malformed HTTP request line")
             self._blank = True
-            self._seen = 0
+            self._searched = 0
             buffer.skip(2)
             return self.next_head()
         self._look_for_faults()
-        self._seen = len(buffer)
+        self._searched = max(0, len(buffer) - 3)
         return None
 
     def _look_for_faults(self) -> None:
@@ -328,7 +328,7 @@ class Reader:
         length = len(self.buffer)
         if data.startswith(b"\n", start):  # whatever stood before it belonged to somebody else
             raise HTTPInputError("Malformed start line")
-        again = start + max(self._seen - 1, 0)
+        again = start + self._searched
         if not self._line_end:
             limit = self.limits.start_line_bytes
             line_end = data.find(b"\r\n", again, start + limit + 2)

@@ -56,11 +56,15 @@ class HTTP1Connection(Message):
 
     @classmethod
     def for_request(
-        cls, pump: MessagePump, params: HTTP1ConnectionParameters, context: object
+        cls,
+        pump: MessagePump,
+        stream: IOStream,
+        params: HTTP1ConnectionParameters,
+        context: object,
     ) -> HTTP1Connection:
         """A message of a server connection, which moves it."""
         self = cls.__new__(cls)
-        self.stream = pump.stream
+        self.stream = stream
         self.params = params
         self.context = context
         self.pump = pump

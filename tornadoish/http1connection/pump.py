@@ -137,8 +137,7 @@ class MessagePump:
 
     def bytes_arrived(self) -> bool:
         if self.turn is PEER:
-            self._pump()
-            return self.turn is PEER or not self.stream.buffer.data
+            return self._pump()
         if self.turn is LINGER:
             self._drop()
             return True
@@ -180,8 +179,9 @@ class MessagePump:
 
     # -- the pump
 
-    def _pump(self) -> None:
-        """Go on as long as there is something to do in this call stack."""
+    def _pump(self) -> bool:
+        """Go on as long as there is something to do in this call stack. False: nobody takes what
+        is in the buffer, let nothing more come in."""
         self.turn = PUMP
         stream = self.stream
         stream.cork()
@@ -191,8 +191,11 @@ class MessagePump:
                 self._pump_on()
         finally:
             stream.uncork()
-        if stream.paused and self.turn is PEER:
-            stream.resume_reading()
+        if self.turn is PEER:
+            if stream.paused:
+                stream.resume_reading()
+            return True
+        return not stream.buffer.data
 
     def _pump_on(self) -> None:
         """There is more to do: do it, but do not keep other connections waiting for long."""
@@ -232,6 +235,8 @@ class MessagePump:
         else:
             if pending is not None:
                 self._wait(pending)
+            elif PAIR[self.reader.state][self.writer.state] is REUSE:
+                self._message_over()
             elif self.turn is PUMP:
                 self._conclude()
 

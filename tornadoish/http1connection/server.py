@@ -85,9 +85,10 @@ class HTTP1ServerConnection(MessagePump):
         line, headers = head
         persists = reader.persists and not params.no_keep_alive
         self.writer.answer(line[0], line[2], persists)
-        message = self.message = HTTP1Connection.for_request(self, params, self.context)
+        stream = self.stream
+        message = self.message = HTTP1Connection.for_request(self, stream, params, self.context)
         if reader.state is BODY:
-            self.stream.set_deadline(params.body_timeout)
+            stream.set_deadline(params.body_timeout)
         return message.variables.run(self._start, message, line, headers)
 
     def _start(
@@ -108,16 +109,16 @@ class HTTP1ServerConnection(MessagePump):
         return delegate.finish()
 
     def _message_over(self) -> None:
-        message, self.message = self.message, None
-        if message is not None:
-            message.pump = None
+        if self.message is not None:
+            self.message.pump = None
+            self.message = None
         self.reader.next_message()
         self.writer.next_message()
-        clock = self.stream.clock
-        if clock is not None:
-            self.stream.deadline = clock.now + self._head_allowance
+        stream = self.stream
+        if stream.clock is not None:
+            stream.deadline = stream.clock.now + self._head_allowance
         # Where the next request is here already, the pump goes on with it.
-        if self.turn is not PUMP or not self.stream.buffer.data:
+        if self.turn is not PUMP or not stream.buffer.data:
             self.turn = PEER
 
     def _gone(self) -> None:

@@ -37,7 +37,10 @@ def _normalized(name: str) -> tuple[str, str]:
     return _normalize_header(name), name.lower()
 
 
-_valid_value = FIELD_VALUE.fullmatch
+def _check_value(name: str, value: str) -> None:
+    # What is printable ASCII needs no closer look, and nearly everything is.
+    if not (value.isascii() and value.isprintable()) and FIELD_VALUE.fullmatch(value) is None:
+        raise HTTPInputError(f"Invalid value of header {name}")
 
 
 class HTTPHeaders(MutableMapping[str, str]):
@@ -150,6 +153,14 @@ class HTTPHeaders(MutableMapping[str, str]):
 
     # -- changing
 
+    def set_new(self, name: str, key: str, value: str) -> None:
+        """Set a field that is not there yet, its name in normal form (and ``key`` in lower case)
+        and its value known to be valid: for whoever makes both."""
+        if self._shared:
+            self._own()
+        self._pairs.append((name, value))
+        self.index()[key] = value
+
     def add(self, name: str, value: str) -> None:
         """Add one more value for ``name``.
 
@@ -157,8 +168,7 @@ class HTTPHeaders(MutableMapping[str, str]):
             more than Latin-1 (RFC 9110, 5.1 and 5.5).
         """
         name = _normalize_header(name)
-        if _valid_value(value) is None:
-            raise HTTPInputError(f"Invalid value of header {name}")
+        _check_value(name, value)
         if self._shared:
             self._own()
         self._pairs.append((name, value))
@@ -172,8 +182,7 @@ class HTTPHeaders(MutableMapping[str, str]):
 
     def __setitem__(self, name: str, value: str) -> None:
         name, key = _normalized(name)
-        if _valid_value(value) is None:
-            raise HTTPInputError(f"Invalid value of header {name}")
+        _check_value(name, value)
         if self._shared:
             self._own()
         index = self._index

@@ -110,6 +110,29 @@ class HTTPServerRequest:
         if server_connection is not None:
             self.server_connection = server_connection
 
+    @classmethod
+    def of_message(
+        cls,
+        connection: HTTPConnection,
+        server_connection: object,
+        start_line: RequestStartLine,
+        headers: HTTPHeaders,
+    ) -> Self:
+        """The request whose head a message delegate has been told of: what the constructor does
+        with these four, without asking for the others."""
+        self = cls.__new__(cls)
+        self.method, uri, self.version = start_line
+        self.uri = uri
+        self.headers = headers
+        self.connection = connection
+        self.server_connection = server_connection
+        self._start_time = time.time()
+        if uri[0] == "/":
+            self.path, _, self.query = uri.partition("?")
+        else:
+            self._take_target_apart(uri)
+        return self
+
     def _take_target_apart(self, uri: str) -> None:
         """Path and query of a target that is not in origin-form (RFC 9112, 3.2.2 to 3.2.4)."""
         scheme, mark, rest = uri.partition("://")

@@ -42,8 +42,13 @@ OPEN = "open"
 CLOSING = "closing"  # closed for us; the transport may still be sending
 CLOSED = "closed"
 
-#: Above this many corked bytes a stream sends what it has, so that gathering never hoards.
-CORK_BYTES = 64 * 1024
+#: A piece of this many bytes, or this many pieces, are sent although a stream is corked, so that
+#: gathering never hoards.
+CORK_BYTES = 16 * 1024
+CORK_PIECES = 64
+
+
+_NOT_OPEN: Any = None
 
 
 class StreamReceiver(Protocol):
@@ -75,7 +80,6 @@ class BaseIOStream(asyncio.Protocol):
         "__dict__",
         "__weakref__",
         "_close_callback",
-        "_cork_size",
         "_corked",
         "_done",
         "_loop",
@@ -125,8 +129,7 @@ class BaseIOStream(asyncio.Protocol):
         # writing: what waits for a transport, what is gathered, who waits for room
         self._pending: list[bytes | memoryview] = []
         self._corked: list[bytes] | None = None
-        self._cork_size = 0
-        self._done: asyncio.Future[None] | None = None
+        self._done: asyncio.Future[None] = _NOT_OPEN  # a future that is done, once it is open
         self._write_blocked = False
         self._write_waiters: list[asyncio.Future[None]] = []
 
@@ -317,8 +320,7 @@ class BaseIOStream(asyncio.Protocol):
         corked = self._corked
         if corked is not None and self._state is OPEN:
             corked.append(data if type(data) is bytes else bytes(data))
-            self._cork_size += len(data)
-            if self._cork_size < CORK_BYTES and self._done is not None:
+            if len(data) < CORK_BYTES and len(corked) < CORK_PIECES and not self._write_blocked:
                 return self._done
             self.flush_cork()
         elif self._state is OPEN and self._transport is not None:
@@ -332,7 +334,7 @@ class BaseIOStream(asyncio.Protocol):
 
     def _flow(self) -> asyncio.Future[None]:
         """A future that is done when there is room to write; no new one in the usual case."""
-        if not self._write_blocked and self._state is OPEN and self._done is not None:
+        if not self._write_blocked and self._state is OPEN:
             return self._done
         waiter: asyncio.Future[None] = self._get_loop().create_future()
         if self.closed():
@@ -373,10 +375,8 @@ class BaseIOStream(asyncio.Protocol):
     def uncork(self) -> None:
         """Send what is gathered, if it is, and gather no longer."""
         corked, self._corked = self._corked, None
-        if corked:
-            self._cork_size = 0
-            if self._state is OPEN and self._transport is not None:
-                self._transport.write(corked[0] if len(corked) == 1 else b"".join(corked))
+        if corked and self._state is OPEN and self._transport is not None:
+            self._transport.write(corked[0] if len(corked) == 1 else b"".join(corked))
 
     # -- opening
 

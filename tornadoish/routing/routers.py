@@ -76,11 +76,8 @@ class _RoutingDelegate(HTTPMessageDelegate):
     ) -> Awaitable[None] | None:
         if not isinstance(start_line, RequestStartLine):
             raise TypeError(f"a router takes requests, not {start_line!r}")
-        request = HTTPServerRequest(
-            connection=self.request_conn,
-            server_connection=self.server_conn,
-            start_line=start_line,
-            headers=headers,
+        request = HTTPServerRequest.of_message(
+            self.request_conn, self.server_conn, start_line, headers
         )
         delegate = self.router.find_handler(request)
         if delegate is None:

@@ -38,8 +38,21 @@ from tornadoish.web.handler import RequestHandler, run_in_task
 from tornadoish.web.simple import ErrorHandler
 from tornadoish.web.transforms import OutputTransform
 
-_is_coroutine = lru_cache(maxsize=4096)(iscoroutinefunction)
 _own_execute = RequestHandler._execute
+
+
+@lru_cache(maxsize=4096)
+def _runs_inline(method: Any, prepare: Any, execute: Any) -> bool:
+    """Whether a handler with these functions runs without a task: the method and ``prepare`` are
+    plain, and ``_execute`` is nobody else's (wrapped or overridden, it wants to be called)."""
+    return (
+        execute is _own_execute
+        and not iscoroutinefunction(method)
+        and not iscoroutinefunction(prepare)
+    )
+
+
+_NO_KWARGS: dict[str, Any] = {}  # read only, of course
 
 
 class _ApplicationRouter(ReversibleRuleRouter):
@@ -176,14 +189,12 @@ class Application(ReversibleRouter):
 
     def log_request(self, handler: RequestHandler) -> None:
         """Log one finished request; override or set ``log_function`` for one's own way."""
-        log_function = self.settings.get("log_function")
-        if log_function is not None:
-            log_function(handler)
+        if "log_function" in self.settings:
+            self.settings["log_function"](handler)
             return
         status = handler._status_code
-        if status < 400:
-            level = logging.INFO
-        else:
+        level = logging.INFO
+        if status >= 400:
             level = logging.WARNING if status < 500 else logging.ERROR
         if access_log.isEnabledFor(level):
             milliseconds = 1000.0 * handler.request.request_time()
@@ -228,9 +239,9 @@ class _HandlerDelegate(HTTPMessageDelegate):
         self.connection = request.connection
         self.request = request
         self.handler_class = handler_class
-        self.handler_kwargs = handler_kwargs or {}
+        self.handler_kwargs = handler_kwargs or _NO_KWARGS
         self.path_args: Sequence[bytes] = path_args or ()
-        self.path_kwargs = path_kwargs or {}
+        self.path_kwargs = path_kwargs or _NO_KWARGS
         self.chunks: list[bytes] = []
         self.stream_request_body: bool = handler_class._stream_request_body
         self.handler: RequestHandler | None = None
@@ -280,12 +291,9 @@ class _HandlerDelegate(HTTPMessageDelegate):
         """Run the handler: at once where its method is a plain function, else as a task."""
         cls = self.handler_class
         handler = self.handler = cls(self.application, self.request, **self.handler_kwargs)
-        method = getattr(cls, (self.request.method or "").lower(), None)
-        if (
-            _is_coroutine(method)
-            or _is_coroutine(cls.prepare)
-            or cls._execute is not _own_execute  # wrapped or overridden: it wants to be called
-        ):
+        # Looked up every time, for applications and tests replace methods of their classes.
+        method = getattr(cls, self.request.method.lower(), None)
+        if not _runs_inline(method, cls.prepare, cls._execute):
             return self._run_as_task(handler)
         if self.application.transforms:
             handler._transforms = self._make_transforms()

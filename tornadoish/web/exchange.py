@@ -169,17 +169,17 @@ class Exchange:
         """
         if self._finished:
             raise RuntimeError("Cannot write() after finish()")
-        if type(chunk) is str:
+        if isinstance(chunk, str):
             chunk = chunk.encode()
         elif isinstance(chunk, dict):
-            chunk = json_encode(chunk)
+            chunk = json_encode(chunk).encode()
             self.set_header("Content-Type", "application/json; charset=UTF-8")
-        elif not isinstance(chunk, (bytes, str)):
+        elif not isinstance(chunk, bytes):
             message = "write() only accepts bytes, unicode, and dict objects"
             if isinstance(chunk, list):
                 message += ". Lists not accepted for security reasons"
             raise TypeError(message)
-        self._write_buffer.append(chunk.encode() if isinstance(chunk, str) else chunk)
+        self._write_buffer.append(chunk)
 
     def flush(self, include_footers: bool = False) -> asyncio.Future[None]:
         """Send what has been written, the head before it if that is due.
@@ -194,14 +194,19 @@ class Exchange:
                 chunk = transform.transform_chunk(chunk, include_footers)
             future: asyncio.Future[None] = self.request.connection.write(chunk)
             return future
-        for transform in self._transforms:
-            self._status_code, self._headers, chunk = transform.transform_first_chunk(
-                self._status_code, self._headers, chunk, include_footers
-            )
+        if self._transforms:
+            chunk = self._transform_first(chunk, include_footers)
         line = _new_tuple(ResponseStartLine, ("", self._status_code, self._reason))
         future = self.request.connection.write_headers(line, self._headers, chunk)
         self._headers_written = True
         return future
+
+    def _transform_first(self, chunk: bytes, finishing: bool) -> bytes:
+        for transform in self._transforms:
+            self._status_code, self._headers, chunk = transform.transform_first_chunk(
+                self._status_code, self._headers, chunk, finishing
+            )
+        return chunk
 
     def finish(self, chunk: str | bytes | dict[Any, Any] | None = None) -> asyncio.Future[None]:
         """Send the rest of the answer, ``chunk`` the last of it.
@@ -228,21 +233,21 @@ class Exchange:
 
     def _complete_head(self) -> None:
         """The whole body is in the buffer: say how long it is, and whether it is needed at all."""
-        headers = self._headers
-        if self._status_code == 200 and self.request.method in ("GET", "HEAD"):
+        status = self._status_code
+        if status == 200 and self.request.method in ("GET", "HEAD"):
             self.set_etag_header()
             if self.check_etag_header():
                 self._write_buffer = []
                 self.set_status(304)
-        status = self._status_code
-        if status in (204, 304) or status < 200:
+                status = 304
+        if status == 204 or status == 304 or status < 200:
             if self._write_buffer:
                 raise RuntimeError(f"Cannot send body with {status}")
             self._clear_representation_headers()
-        elif "content-length" not in headers.index():
+        elif "content-length" not in self._headers.index():
             buffer = self._write_buffer
             length = len(buffer[0]) if len(buffer) == 1 else sum(map(len, buffer))
-            headers["Content-Length"] = str(length)
+            self._headers.set_new("Content-Length", "content-length", str(length))
 
     def _clear_representation_headers(self) -> None:
         for name in _REPRESENTATION_HEADERS:
@@ -276,7 +281,7 @@ class Exchange:
         """The entity tag of the body as it stands in the buffer; None for none. Override freely."""
         buffer = self._write_buffer
         body = buffer[0] if len(buffer) == 1 else b"".join(buffer)
-        return f'"{hashlib.sha1(body, usedforsecurity=False).hexdigest()}"'
+        return f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
 
     def set_etag_header(self) -> None:
         """Set ``Etag`` to what :meth:`compute_etag` says, if anything."""

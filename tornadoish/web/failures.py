@@ -59,6 +59,9 @@ class Failures(Arguments):
             self.set_header("Content-Type", "text/plain; charset=UTF-8")
             self.finish("".join(traceback.format_exception(*kwargs["exc_info"])))
             return
+        if status_code in (204, 304):
+            self.finish()  # an answer that has no body
+            return
         title = f"{status_code}: {xhtml_escape(self._reason)}"
         self.finish(f"<html><title>{title}</title><body>{title}</body></html>")
 
@@ -91,22 +94,34 @@ class Failures(Arguments):
         return f"{request.method} {request.uri} ({request.remote_ip})"
 
     def _handle_request_exception(self, error: BaseException) -> None:
-        """``error`` left a method of the handler: log it and answer."""
-        if isinstance(error, Finish):
-            if not self._finished:
-                self.finish(*error.args)
-            return
+        """``error`` left a method of the handler: log it and answer. Never raises itself."""
         try:
-            self.log_exception(*sys.exc_info())
+            if isinstance(error, Finish):
+                if self._finished:
+                    return
+                try:
+                    self.finish(*error.args)
+                    return
+                except Exception as failure:
+                    error = failure
+            self._answer_exception(error)
+        except Exception:
+            app_log.error("Uncaught exception as an error was answered", exc_info=True)
+            if not self._finished:
+                # There is no way to an answer any more; nobody must wait for one.
+                self.request.connection.abort()
+                self._finished = True
+
+    def _answer_exception(self, error: BaseException) -> None:
+        exc_info = (type(error), error, error.__traceback__)
+        try:
+            self.log_exception(*exc_info)
         except Exception:
             app_log.error("Error in exception logger", exc_info=True)
         if self._finished:
             return  # too late for an answer, and the log has been written
         if isinstance(error, HTTPError):
-            self.send_error(error.status_code, exc_info=sys.exc_info())
-        elif isinstance(error, HTTPMessageError):
-            self.send_error(error.status, exc_info=sys.exc_info())
+            status = error.status_code
         else:
-            self.send_error(500, exc_info=sys.exc_info())
-
-
+            status = error.status if isinstance(error, HTTPMessageError) else 500
+        self.send_error(status, exc_info=exc_info)

@@ -1,0 +1,62 @@
+"""What all tests share: the event loop that they run on, and servers that are cleaned up.
+
+TORNADOISH_TEST_LOOP=uvloop runs every asynchronous test on uvloop; the default is asyncio's loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import inspect
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+import pytest
+
+pytest.register_assert_rewrite("support", "reading")
+
+from support import Serving  # noqa: E402 - its assertions are to be explained
+
+LOOP = os.environ.get("TORNADOISH_TEST_LOOP", "asyncio")
+LOOPS = ("asyncio", "uvloop")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if LOOP not in LOOPS:
+        raise pytest.UsageError(f"TORNADOISH_TEST_LOOP is {LOOP!r}, not one of {LOOPS}")
+
+
+# optionalhook: pytest-asyncio has it since 1.4, and only tests that use it need that.
+@pytest.hookimpl(optionalhook=True)
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    if LOOP == "uvloop" and importlib.util.find_spec("uvloop"):
+        import uvloop
+
+        return {"uvloop": uvloop.new_event_loop}
+    return {"asyncio": asyncio.new_event_loop}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if LOOP != "uvloop" or importlib.util.find_spec("uvloop"):
+        return
+    skip = pytest.mark.skip(reason="TORNADOISH_TEST_LOOP=uvloop, but uvloop is not installed")
+    for item in items:
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):
+            item.add_marker(skip)
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Any]:
+    """``serve(application, **options)`` serves on a free port of loopback; see ``support``.
+
+    At the end of the test everything is closed, and the contract must have been kept.
+    """
+    serving = Serving()
+    try:
+        yield serving.start
+    finally:
+        await serving.close()
+    serving.check()

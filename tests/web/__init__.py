@@ -1,0 +1,1 @@
+"""The web framework, next to Tornado's: one test body over both."""

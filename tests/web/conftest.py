@@ -1,0 +1,47 @@
+"""What the tests of the web framework share."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from .serving import Framework, Serve, Site, start_site
+
+
+@pytest.fixture(params=["tornadoish", "tornado"])
+def framework(request: pytest.FixtureRequest) -> Framework:
+    """Ours, and the one whose behaviour is asked for."""
+    if request.param == "tornado":
+        pytest.importorskip("tornado")
+    return Framework(request.param)
+
+
+@pytest.fixture
+def web(framework: Framework) -> Any:
+    """The framework's module ``web``."""
+    return framework.web
+
+
+@pytest.fixture
+async def serve(framework: Framework) -> AsyncIterator[Serve]:
+    """A function that serves handlers; ours must leave nothing to the loop's exception handler."""
+    sites: list[Site] = []
+    unheard: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: unheard.append(context))
+
+    async def start(handlers: Any, **options: Any) -> Site:
+        sites.append(start_site(framework, handlers, **options))
+        return sites[-1]
+
+    yield start
+    for site in sites:
+        await site.close()
+    if not framework.is_tornado:
+        if unheard:
+            gc.collect()
+        assert unheard == []

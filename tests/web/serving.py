@@ -1,0 +1,189 @@
+"""One of the two frameworks, and an application of it on a free port with a client."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+# Made once: it costs more than a whole test, and nothing here speaks TLS.
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+PATIENCE = 10.0  # seconds: never waited for unless a test fails
+
+
+class Framework:
+    """The modules of Tornado or of ours, by their common names."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.web: Any = importlib.import_module(f"{name}.web")
+        self.httputil: Any = importlib.import_module(f"{name}.httputil")
+        self.httpserver: Any = importlib.import_module(f"{name}.httpserver")
+        self.routing: Any = importlib.import_module(f"{name}.routing")
+        self.iostream: Any = importlib.import_module(f"{name}.iostream")
+        self.netutil: Any = importlib.import_module(f"{name}.netutil")
+
+    @property
+    def is_tornado(self) -> bool:
+        return self.name == "tornado"
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+@dataclass
+class Answer:
+    """A response as it came over the wire."""
+
+    status: int
+    reason: str
+    fields: list[tuple[str, str]]
+    body: bytes
+    complete: bool = True
+
+    def get(self, name: str) -> str | None:
+        """The value of a field that must not repeat."""
+        values = [value for key, value in self.fields if key.lower() == name.lower()]
+        assert len(values) < 2, f"{name} repeats: {values}"
+        return values[0] if values else None
+
+
+class Peer:
+    """A connection whose bytes are written and read by hand."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    def send(self, *lines: str | bytes, body: bytes = b"") -> None:
+        """Send a head, given line by line, and a body."""
+        head = [line.encode() if isinstance(line, str) else line for line in lines]
+        self.writer.write(b"\r\n".join([*head, b"", b""]) + body)
+
+    async def answer(self, *, to_head: bool = False) -> Answer:
+        """Read one response; ``to_head``: its body stays away whatever its fields say."""
+        async with asyncio.timeout(PATIENCE):
+            block = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            first, *lines = block[:-4].split("\r\n")
+            _, code, *reason = first.split(" ", 2)
+            pairs = [line.partition(":") for line in lines]
+            answer = Answer(
+                int(code), "".join(reason), [(name, value.strip()) for name, _, value in pairs], b""
+            )
+            if to_head or answer.status in (204, 304) or answer.status < 200:
+                return answer
+            if answer.get("Transfer-Encoding") == "chunked":
+                answer.body, answer.complete = await self._chunks()
+            else:
+                length = answer.get("Content-Length")
+                wanted = -1 if length is None else int(length)
+                try:
+                    answer.body = await (
+                        self.reader.read() if wanted < 0 else self.reader.readexactly(wanted)
+                    )
+                except asyncio.IncompleteReadError as error:
+                    answer.body, answer.complete = error.partial, False
+            return answer
+
+    async def _chunks(self) -> tuple[bytes, bool]:
+        body = b""
+        try:
+            while True:
+                size = int(await self.reader.readuntil(b"\r\n"), 16)
+                body += await self.reader.readexactly(size)
+                assert await self.reader.readexactly(2) == b"\r\n"
+                if size == 0:
+                    return body, True
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return body, False
+
+    async def ask(self, *lines: str | bytes, body: bytes = b"") -> Answer:
+        """Send a request and read its answer."""
+        self.send(*lines, body=body)
+        first = lines[0]
+        return await self.answer(to_head=first[:5] in ("HEAD ", b"HEAD "))
+
+    async def ended(self) -> bool:
+        """Wait until the server has closed the connection, and nothing more came."""
+        async with asyncio.timeout(PATIENCE):
+            try:
+                return await self.reader.read() == b""
+            except ConnectionError:
+                return True
+
+    def close(self) -> None:
+        """Close at once; what was not read makes it a reset."""
+        self.writer.transport.abort()
+
+
+@dataclass
+class Site:
+    """An application on a free port, and a client for it."""
+
+    framework: Framework
+    application: Any
+    server: Any
+    port: int
+    client: httpx.AsyncClient
+    peers: list[Peer] = field(default_factory=list)
+
+    async def get(self, path: str, **options: Any) -> httpx.Response:
+        return await self.client.get(path, **options)
+
+    async def post(self, path: str, **options: Any) -> httpx.Response:
+        return await self.client.post(path, **options)
+
+    async def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        return await self.client.request(method, path, **options)
+
+    async def connect(self) -> Peer:
+        """A connection of one's own."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        peer = Peer(reader, writer)
+        self.peers.append(peer)
+        return peer
+
+    async def close(self) -> None:
+        await self.client.aclose()
+        self.server.stop()
+        for peer in self.peers:
+            peer.close()
+        await self.server.close_all_connections()
+
+
+Serve = Callable[..., Awaitable[Site]]
+
+
+def start_site(
+    framework: Framework,
+    handlers: Any,
+    *,
+    server: dict[str, Any] | None = None,
+    application_class: Any = None,
+    **settings: Any,
+) -> Site:
+    """Serve ``handlers``, or what is a server's callback already, on a free port of 127.0.0.1."""
+    application = handlers
+    if isinstance(handlers, list):
+        application = (application_class or framework.web.Application)(handlers, **settings)
+    http_server = framework.httpserver.HTTPServer(application, **(server or {}))
+    sockets = framework.netutil.bind_sockets(0, "127.0.0.1")
+    http_server.add_sockets(sockets)
+    port = sockets[0].getsockname()[1]
+    client = httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{port}", verify=_NO_TLS, trust_env=False, timeout=PATIENCE
+    )
+    return Site(framework, application, http_server, port, client)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the loop run until ``condition`` is true; fail if it never is."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await asyncio.sleep(0)
