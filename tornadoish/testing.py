@@ -21,9 +21,6 @@ from tornadoish.httputil import (
     ResponseStartLine,
 )
 
-# What is set by the first call for a message must be there in all others: they share a context.
-_context_mark: ContextVar[object] = ContextVar("tornadoish.testing.context_mark")
-
 
 class ContractError(AssertionError):
     """A caller broke the order of calls that :class:`HTTPMessageDelegate` promises.
@@ -56,7 +53,9 @@ class CheckedMessageDelegate(HTTPMessageDelegate):
         self.calls: list[str] = []
         self.violations: list[ContractError] = [] if violations is None else violations
         self._pending: asyncio.Future[None] | str | None = None  # or the name of the method
-        self._mark: object = None
+        # Set by the first call and there in all others, for they share a context. A variable of its
+        # own is freed with that context: none is used for more than one message.
+        self._heard: ContextVar[bool] = ContextVar("tornadoish.testing.heard", default=False)
 
     # -- HTTPMessageDelegate
 
@@ -120,13 +119,10 @@ class CheckedMessageDelegate(HTTPMessageDelegate):
             raise self._violation(f"{method}() while an awaitable is not done")
         if self.state not in legal:
             raise self._violation(f"{method}() in state {self.state!r}")
-        mark = _context_mark.get(None)
-        if len(self.calls) > 1 and mark is not self._mark:
+        if len(self.calls) == 1:
+            self._heard.set(True)
+        elif not self._heard.get():
             raise self._violation(f"{method}() in another context than {self.calls[0]}()")
-        if mark is None:
-            mark = object()
-            _context_mark.set(mark)
-        self._mark = mark
 
     def _watch(self, method: str, result: Awaitable[None] | None) -> Awaitable[None] | None:
         """What the caller gets for ``result``; until it is done, no other call is legal."""

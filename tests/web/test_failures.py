@@ -363,10 +363,72 @@ async def test_input_errors_of_a_body_are_the_peers_fault(
     )  # fmt: skip
     assert answer.status == 400
     assert not [r for r in caplog.records if r.levelno >= logging.ERROR]
-    if framework.is_tornado:  # parsed before there is a handler, so it gives the connection up
+    assert (await peer.ask(*GET)).body == b"fine"
+
+
+async def test_a_malformed_body_harms_only_who_looks_at_it(
+    framework: Framework, serve: Serve
+) -> None:
+    handler = handler_that(framework.web, lambda _: None, coroutine=False)
+    handler.post = lambda self: self.write("did not look")
+    site = await serve([("/", handler)])
+    headers = {"Content-Type": "multipart/form-data"}
+    response = await site.post("/", content=b"abc", headers=headers)
+    # Tornado parses every form before the method is called; we when somebody asks.
+    assert response.status_code == (400 if framework.is_tornado else 200)
+
+
+def _finish_with_a_list(self: Any) -> None:
+    raise self.framework.web.Finish(["no", "lists"])
+
+
+def _finish_with_a_body_that_cannot_be(self: Any) -> None:
+    self.set_status(304)
+    raise self.framework.web.Finish("a body")
+
+
+def _fail_with_bad_defaults(self: Any) -> None:
+    type(self).broken = True
+    raise KeyError("first")
+
+
+@plain_or_coroutine
+@pytest.mark.parametrize(
+    ("act", "status"),
+    [
+        (_finish_with_a_list, 500),
+        (_finish_with_a_body_that_cannot_be, 500),
+        (_fail_with_bad_defaults, None),
+    ],
+)
+async def test_nobody_waits_for_an_answer_that_failed(
+    framework: Framework,
+    serve: Serve,
+    act: Callable[[Any], None],
+    status: int | None,
+    coroutine: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def set_default_headers(self: Any) -> None:
+        if self.broken:
+            raise ValueError("no defaults")
+
+    handler = handler_that(
+        framework.web, act, coroutine=coroutine, framework=framework, broken=False,
+        set_default_headers=set_default_headers,
+    )  # fmt: skip
+    site = await serve([("/", handler)])
+    peer = await site.connect()
+    peer.send(*GET)
+    if framework.is_tornado:  # nothing is ever sent
+        return
+    if status is None:
         assert await peer.ended()
     else:
-        assert (await peer.ask(*GET)).body == b"fine"
+        assert (await peer.answer()).status == status
+        peer.send(*GET)
+        assert (await peer.answer()).status == status
+    assert UNCAUGHT in logged(caplog)
 
 
 # ---- send_error and write_error --------------------------------------------------------------

@@ -97,7 +97,7 @@ class UntilCloseBody:
 class ChunkedBody:
     """A body in chunks, with extensions ignored and trailers kept (RFC 9112, 7.1)."""
 
-    __slots__ = ("_expect", "_fault", "_left", "_limits", "_seen", "max_bytes", "trailers")
+    __slots__ = ("_excess", "_expect", "_fault", "_left", "_limits", "_seen", "max_bytes", "trailers")
 
     def __init__(self, limits: Limits, max_bytes: int) -> None:
         self._limits = limits
@@ -105,12 +105,14 @@ class ChunkedBody:
         self._expect: Literal["size", "data", "data-end", "trailers", "ended"] = "size"
         self._left = 0  # bytes of this chunk still to come
         self._seen = 0  # bytes of an unfinished line that have been searched already
+        self._excess = 0  # bytes of size lines beyond what their chunks account for
         self._fault: HTTPInputError | None = None  # found behind data that had to go out first
         self.trailers: HTTPHeaders | None = None
 
     def take(self, buffer: ReceiveBuffer, limit: int) -> Taken:
-        if self._fault is not None:
-            raise self._fault
+        fault, self._fault = self._fault, None
+        if fault is not None:
+            raise fault
         pieces: list[bytes] = []
         try:
             self._gather(buffer, limit, pieces)
@@ -118,7 +120,7 @@ class ChunkedBody:
             # What came before it is delivered, as it would be had it come in a read of its own.
             if not pieces:
                 raise
-            self._fault = fault
+            self._fault = fault.with_traceback(None)
         if not pieces:
             return END if self._expect == "ended" else None
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -155,6 +157,10 @@ class ChunkedBody:
         self._left = int(match[1], 16)
         self.max_bytes -= self._left
         self.check_size()
+        # Extensions that nobody reads must not outweigh the data (Go: CVE-2023-39326).
+        self._excess = max(0, self._excess + len(line) - 16 - 2 * self._left)
+        if self._excess > self._limits.chunk_excess_bytes:
+            raise HTTPInputError("Chunk size lines are most of the body")
         self._expect = "data" if self._left else "trailers"
         return True
 

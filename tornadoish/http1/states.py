@@ -22,11 +22,16 @@ class Named:
 
 
 class State(Named):
-    """Where one half of a connection stands; ``state.after[event]`` is where it stands next."""
+    """Where one half of a connection stands.
 
-    __slots__ = ("after",)
+    ``state.after[event]`` is where it stands next; ``received.with_sent[sent]`` is the verdict on
+    both halves.
+    """
+
+    __slots__ = ("after", "with_sent")
 
     after: dict[Event, State]
+    with_sent: dict[State, Verdict]
 
 
 class Event(Named):
@@ -108,8 +113,4 @@ PAIR: dict[State, dict[State, Verdict]] = {
 
 for _state, _row in HALF.items():
     _state.after = _Row(_row)
-
-
-def verdict(received: State, sent: State) -> Verdict:
-    """Where a server's connection stands, given both of its halves."""
-    return PAIR[received][sent]
+    _state.with_sent = PAIR[_state]

@@ -30,6 +30,8 @@ _CHUNKED = -1
 _UNTIL_CLOSE = -2
 _NOTHING = -3  # the answer to a HEAD: what is written is counted by nobody and goes nowhere
 
+Pairs = list[tuple[str, str]]
+
 _status_lines: dict[tuple[int, str], str] = {}
 
 
@@ -80,32 +82,66 @@ class Writer:
             return self._interim(code, text, headers)
         # Nothing is changed before all of it is known to be right.
         index = headers.index()
-        if code == 204 or code == 304:
-            left, extra = _no_body(code, index)
+        pairs = headers.wire_pairs()
+        persists = self.persists
+        length = index.get("content-length")
+        extra = ""
+        if length is None or code == 204 or code == 304 or "transfer-encoding" in index:
+            left, extra, pairs = self._unusual_framing(code, index, pairs)
         else:
-            left, extra = _length_or_chunked(index, self._version != "HTTP/1.0")
-        persists = self.persists and left != _UNTIL_CLOSE
-        omit = "content-length " if code == 204 else ""  # RFC 9110, 8.6
-        if not persists or "connection" in index or self._version == "HTTP/1.0":
-            persists, omit, extra = self._connection_field(index, persists, omit, extra)
-        head = f"{text}{_fields(headers.wire_pairs(), omit)}{extra}\r\n"
-        return self._open(head, _NOTHING if self._bodyless else left, persists, chunk)
+            left = _to_int(length)
+        if not persists or left == _UNTIL_CLOSE or self._version != "HTTP/1.1":
+            persists, extra, pairs = self._end_of_connection(left, index, extra, pairs)
+        elif "connection" in index and "close" in list_members(index["connection"]):
+            persists = False
+        text += "".join([f"{name}: {value}\r\n" for name, value in pairs])
+        data = f"{text}{extra}\r\n".encode("latin-1")
+        if self._bodyless:
+            left = _NOTHING
+        if chunk:
+            data, left = self._with_first(data, left, chunk)
+        self.state = self.state.after[OPEN]
+        self._left = left
+        self.persists = persists
+        return data
 
-    def _connection_field(
-        self, index: dict[str, str], persists: bool, omit: str, extra: str
-    ) -> tuple[bool, str, str]:
+    def _with_first(self, head: bytes, left: int, chunk: bytes) -> tuple[bytes, int]:
+        """A head and the first piece of its body, and what may still follow."""
+        if left >= 0:
+            if len(chunk) > left:
+                raise HTTPOutputError(f"{len(chunk)} bytes of body where {left} were announced")
+            return head + chunk, left - len(chunk)
+        if left == _CHUNKED:
+            return b"%b%x\r\n%b\r\n" % (head, len(chunk), chunk), left
+        return (head if left == _NOTHING else head + chunk), left
+
+    def _unusual_framing(
+        self, code: int, index: dict[str, str], pairs: Pairs
+    ) -> tuple[int, str, Pairs]:
+        """What may be written of a body that no simple length frames (RFC 9112, 6.3)."""
+        if code == 204 or code == 304:
+            if "transfer-encoding" in index:
+                raise HTTPOutputError(f"Transfer-Encoding in a {code} response")
+            if code == 204:  # RFC 9110, 8.6
+                pairs = _without("content-length", pairs)
+            return 0, "", pairs
+        left, extra = _length_or_chunked(index, may_chunk=self._version != "HTTP/1.0")
+        return left, extra, pairs
+
+    def _end_of_connection(
+        self, left: int, index: dict[str, str], extra: str, pairs: Pairs
+    ) -> tuple[bool, str, Pairs]:
         """Whether the connection lives on after all, and how the response says so (9112, 9.3)."""
         options = index.get("connection")
-        if options is not None and "close" in list_members(options):
-            persists = False
-        if not persists:
-            return False, omit + "connection", extra + "Connection: close\r\n"
+        closes = options is not None and "close" in list_members(options)
+        if closes or not self.persists or left == _UNTIL_CLOSE:
+            return False, extra + "Connection: close\r\n", _without("connection", pairs)
         if options is None and self._version == "HTTP/1.0":
             extra += "Connection: keep-alive\r\n"
-        return True, omit, extra
+        return True, extra, pairs
 
     def _interim(self, code: int, text: str, headers: HTTPHeaders) -> bytes:
-        head = (text + _fields(headers.wire_pairs()) + "\r\n").encode("latin-1")
+        head = (text + _fields(headers) + "\r\n").encode("latin-1")
         self.state = self.state.after[SWITCH if code == 101 else INFORM]
         return head
 
@@ -123,24 +159,13 @@ class Writer:
         persists = self.persists and "close" not in options
         if not persists and "Connection" not in headers:
             extra += "Connection: close\r\n"
-        head = f"{method} {target} HTTP/1.1\r\n{_fields(headers.wire_pairs())}{extra}\r\n"
-        return self._open(head, left, persists, chunk)
-
-    def _open(self, head: str, left: int, persists: bool, chunk: bytes | None) -> bytes:
-        try:
-            encoded = head.encode("latin-1")
-        except UnicodeEncodeError as error:
-            raise HTTPOutputError("A header field has more than Latin-1") from error
-        if chunk and left >= 0:
-            if len(chunk) > left:
-                raise HTTPOutputError(f"{len(chunk)} bytes of body where {left} were announced")
-            left -= len(chunk)
-            encoded += chunk
-            chunk = None
+        data = f"{method} {target} HTTP/1.1\r\n{_fields(headers)}{extra}\r\n".encode("latin-1")
+        if chunk:
+            data, left = self._with_first(data, left, chunk)
         self.state = self.state.after[OPEN]
         self._left = left
         self.persists = persists
-        return encoded + self.data(chunk) if chunk else encoded
+        return data
 
     # -- bodies
 
@@ -192,21 +217,21 @@ class Writer:
         return f"<Writer {self.state}>"
 
 
-def _fields(pairs: list[tuple[str, str]], omit: str = "") -> str:
-    """The field lines of ``pairs``, but for the names (in lower case) in ``omit``.
-
-    Nothing in them can be taken for a line end: HTTPHeaders takes nothing in that could.
-    """
-    if omit:
-        names = omit.split()
-        pairs = [pair for pair in pairs if pair[0].lower() not in names]
-    return "".join([f"{name}: {value}\r\n" for name, value in pairs])
+def _fields(headers: HTTPHeaders) -> str:
+    """The field lines of ``headers``. Nothing in them can be taken for a line end: HTTPHeaders
+    takes nothing in that could."""
+    return "".join([f"{name}: {value}\r\n" for name, value in headers.wire_pairs()])
 
 
-def _no_body(code: int, index: dict[str, str]) -> tuple[int, str]:
-    if "transfer-encoding" in index:
-        raise HTTPOutputError(f"Transfer-Encoding in a {code} response")
-    return 0, ""
+def _without(omitted: str, pairs: Pairs) -> Pairs:
+    return [pair for pair in pairs if pair[0].lower() != omitted]
+
+
+def _to_int(length: str) -> int:
+    # ASCII first: isdigit() alone knows the digits of every script.
+    if not (length.isascii() and length.isdigit()) or len(length) > 18:
+        raise HTTPOutputError(f"Invalid Content-Length {length!r}")
+    return int(length)
 
 
 def _length_or_chunked(index: dict[str, str], may_chunk: bool) -> tuple[int, str]:
@@ -217,10 +242,7 @@ def _length_or_chunked(index: dict[str, str], may_chunk: bool) -> tuple[int, str
             raise HTTPOutputError("Transfer-Encoding other than chunked alone")
         return _CHUNKED, ""
     if length is not None:
-        # ASCII first: isdigit() alone knows the digits of every script.
-        if not (length.isascii() and length.isdigit()) or len(length) > 18:
-            raise HTTPOutputError(f"Invalid Content-Length {length!r}")
-        return int(length), ""
+        return _to_int(length), ""
     if may_chunk:
         return _CHUNKED, "Transfer-Encoding: chunked\r\n"
     return _UNTIL_CLOSE, ""

@@ -30,7 +30,6 @@ from tornadoish.http1.states import (
     DRAIN,
     GONE,
     HEAD,
-    PAIR,
     REUSE,
     WAIT,
     Named,
@@ -218,10 +217,10 @@ class MessagePump:
 
     def _step(self) -> None:
         """Handle one event, or as many as the delegate takes without waiting."""
-        message = self.message
+        message, reader = self.message, self.reader
         try:
-            if message is None or self.reader.state is HEAD:
-                head = self.reader.next_head()
+            if message is None or reader.state is HEAD:
+                head = reader.next_head()
                 if head is None:
                     self.turn = PEER
                     return
@@ -235,7 +234,7 @@ class MessagePump:
         else:
             if pending is not None:
                 self._wait(pending)
-            elif PAIR[self.reader.state][self.writer.state] is REUSE:
+            elif reader.state.with_sent[self.writer.state] is REUSE:
                 self._message_over()
             elif self.turn is PUMP:
                 self._conclude()
@@ -294,7 +293,7 @@ class MessagePump:
 
     def _conclude(self) -> None:
         """Nothing more to deliver now: the state table says what comes next."""
-        verdict = PAIR[self.reader.state][self.writer.state]
+        verdict = self.reader.state.with_sent[self.writer.state]
         if verdict is REUSE:
             self._message_over()
         elif self.stream.closed():

@@ -42,7 +42,7 @@ class HTTP1ServerConnection(MessagePump):
     :param context: an object that describes the connection, handed on to each request.
     """
 
-    __slots__ = ("_closed", "_delegate", "_head_allowance", "context")
+    __slots__ = ("_closed", "_delegate", "_head_allowance", "_start_request", "context")
 
     def __init__(
         self,
@@ -60,6 +60,7 @@ class HTTP1ServerConnection(MessagePump):
     def start_serving(self, delegate: HTTPServerConnectionDelegate) -> None:
         """Serve requests from now on: ``delegate`` is asked for a delegate for each of them."""
         self._delegate = delegate
+        self._start_request = delegate.start_request
         stream = self.stream
         stream.set_deadline(self.params.header_timeout)
         if stream.clock is not None:
@@ -85,17 +86,17 @@ class HTTP1ServerConnection(MessagePump):
         line, headers = head
         persists = reader.persists and not params.no_keep_alive
         self.writer.answer(line[0], line[2], persists)
-        stream = self.stream
-        message = self.message = HTTP1Connection.for_request(self, stream, params, self.context)
+        message = HTTP1Connection.for_request(self, self.stream, params, self.context)
+        self.message = message
         if reader.state is BODY:
-            stream.set_deadline(params.body_timeout)
+            self.stream.set_deadline(params.body_timeout)
         return message.variables.run(self._start, message, line, headers)
 
     def _start(
         self, message: HTTP1Connection, line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> Awaitable[None] | None:
         """The first calls for a message, in its context."""
-        delegate = self._delegate.start_request(self, message)
+        delegate = self._start_request(self, message)
         if self.params.decompress:
             limits = self.reader.limits
             delegate = GzipMessageDelegate(delegate, limits.piece_bytes, limits.body_bytes)

@@ -244,7 +244,10 @@ class RuleRouter(Router):
                 params = matched
             if rule.target_kwargs:
                 params = {**params, "target_kwargs": rule.target_kwargs}
-            delegate = self.get_target_delegate(rule.target, request, **params)
+            if params:
+                delegate = self.get_target_delegate(rule.target, request, **params)
+            else:
+                delegate = self.get_target_delegate(rule.target, request)
             if delegate is not None:
                 return delegate
         return None

@@ -221,15 +221,13 @@ class Exchange:
         if not self._headers_written:
             self._complete_head()
         future = self.flush(include_footers=True)
-        self.request.connection.finish()
-        self._set_finished()
-        return future
-
-    def _set_finished(self) -> None:
+        request = self.request
+        request.connection.finish()
         self._finished = True
-        self.request._finish_time = time()
+        request._finish_time = time()
         self.application.log_request(self)
         self.on_finish()
+        return future
 
     def _complete_head(self) -> None:
         """The whole body is in the buffer: say how long it is, and whether it is needed at all."""
@@ -244,10 +242,11 @@ class Exchange:
             if self._write_buffer:
                 raise RuntimeError(f"Cannot send body with {status}")
             self._clear_representation_headers()
-        elif "content-length" not in self._headers.index():
-            buffer = self._write_buffer
-            length = len(buffer[0]) if len(buffer) == 1 else sum(map(len, buffer))
-            self._headers.set_new("Content-Length", "content-length", str(length))
+        else:
+            headers = self._headers
+            if "content-length" not in headers.index():
+                length = sum(map(len, self._write_buffer))
+                headers.set_new("Content-Length", "content-length", str(length))
 
     def _clear_representation_headers(self) -> None:
         for name in _REPRESENTATION_HEADERS:
@@ -273,7 +272,10 @@ class Exchange:
     def _abandon(self) -> None:
         """The answer cannot be completed: end it so that the client can see that."""
         self.request.connection.abort()
-        self._set_finished()
+        self._finished = True
+        self.request._finish_time = time()
+        self.application.log_request(self)
+        self.on_finish()
 
     # -- entity tags (RFC 9110, 8.8.3 and 13.1.2)
 

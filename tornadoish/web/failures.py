@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import traceback
 from types import TracebackType
 from typing import Any
@@ -55,12 +54,12 @@ class Failures(Arguments):
         :param kwargs: ``exc_info`` if an exception led here. It may not be the one that is being
             handled: do not rely on ``sys.exc_info()``.
         """
+        if status_code in (204, 304):
+            self.finish()  # an answer that has no body
+            return
         if self.settings.get("serve_traceback") and "exc_info" in kwargs:
             self.set_header("Content-Type", "text/plain; charset=UTF-8")
             self.finish("".join(traceback.format_exception(*kwargs["exc_info"])))
-            return
-        if status_code in (204, 304):
-            self.finish()  # an answer that has no body
             return
         title = f"{status_code}: {xhtml_escape(self._reason)}"
         self.finish(f"<html><title>{title}</title><body>{title}</body></html>")
