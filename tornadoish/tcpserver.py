@@ -161,8 +161,10 @@ class TCPServer:
         stream.on_open = None
         if self._clock is not None:
             stream.watch(self._clock)
-        # Tornado gives the address as accept() did; of a Unix socket there is none.
-        address = stream.get_extra_info("peername") or ("",)
+        # As accept() gives it: "" of a Unix socket. A peer that is gone already has none.
+        address = stream.get_extra_info("peername")
+        if address is None:
+            address = ("", 0)
         try:
             pending = self.handle_stream(stream, address)
         except Exception:

@@ -53,12 +53,12 @@ class Writer:
     caller lowers it before the head (the request said close), the head may lower it further.
     """
 
-    __slots__ = ("_bodyless", "_left", "_version", "persists", "state")
+    __slots__ = ("_bodyless", "_version", "left", "persists", "state")
 
     def __init__(self) -> None:
         self.state: State = HEAD
         self.persists = True
-        self._left = 0  # bytes of the body still to be written, or one of the marks above
+        self.left = 0  # bytes of the body still to be written, or one of the marks above
         self._bodyless = False  # as a server: the request was a HEAD
         self._version = "HTTP/1.1"  # as a server: of the request
 
@@ -101,7 +101,7 @@ class Writer:
         if chunk:
             data, left = self._with_first(data, left, chunk)
         self.state = self.state.after[OPEN]
-        self._left = left
+        self.left = left
         self.persists = persists
         return data
 
@@ -163,7 +163,7 @@ class Writer:
         if chunk:
             data, left = self._with_first(data, left, chunk)
         self.state = self.state.after[OPEN]
-        self._left = left
+        self.left = left
         self.persists = persists
         return data
 
@@ -176,11 +176,11 @@ class Writer:
         """
         if self.state is not BODY:
             raise HTTPOutputError("Body data outside of a message")
-        left = self._left
+        left = self.left
         if left >= 0:
             if len(chunk) > left:
                 raise HTTPOutputError(f"{len(chunk)} bytes of body where {left} were announced")
-            self._left = left - len(chunk)
+            self.left = left - len(chunk)
         if left == _CHUNKED and chunk:
             return b"%x\r\n%b\r\n" % (len(chunk), chunk)
         return b"" if left == _NOTHING else chunk
@@ -192,7 +192,7 @@ class Writer:
         """
         if self.state is not BODY:
             raise HTTPOutputError("The end of a message that has not begun")
-        left = self._left
+        left = self.left
         if left > 0:
             self.close()
             raise HTTPOutputError(f"{left} bytes of body missing of what was announced")

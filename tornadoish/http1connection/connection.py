@@ -102,8 +102,11 @@ class HTTP1Connection(Message):
         else:
             pump.reader.request_method = start_line.method
             data = writer.request(start_line, headers, chunk)
+        stream = pump.stream
+        if writer.left and pump.turn is PUMP:
+            stream.cork()  # more is to come, and likely at once
         try:
-            return pump.stream.write(data)
+            return stream.write(data)
         except StreamClosedError:
             return _closed()
 

@@ -183,13 +183,13 @@ class MessagePump:
         is in the buffer, let nothing more come in."""
         self.turn = PUMP
         stream = self.stream
-        stream.cork()
         try:
             self._step()
             if self.turn is PUMP:
                 self._pump_on()
         finally:
-            stream.uncork()
+            if stream.corked is not None:
+                stream.uncork()
         if self.turn is PEER:
             if stream.paused:
                 stream.resume_reading()
@@ -198,6 +198,7 @@ class MessagePump:
 
     def _pump_on(self) -> None:
         """There is more to do: do it, but do not keep other connections waiting for long."""
+        self.stream.cork()
         rounds = MESSAGES_PER_TURN
         while self.turn is PUMP:
             if self.message is None:

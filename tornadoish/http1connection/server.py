@@ -88,6 +88,9 @@ class HTTP1ServerConnection(MessagePump):
         self.writer.answer(line[0], line[2], persists)
         message = HTTP1Connection.for_request(self, self.stream, params, self.context)
         self.message = message
+        if self.stream.buffer.data:
+            # More requests may wait in the buffer: their answers are gathered into one write.
+            self.stream.cork()
         if reader.state is BODY:
             self.stream.set_deadline(params.body_timeout)
         return message.variables.run(self._start, message, line, headers)

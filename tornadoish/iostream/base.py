@@ -80,7 +80,6 @@ class BaseIOStream(asyncio.Protocol):
         "__dict__",
         "__weakref__",
         "_close_callback",
-        "_corked",
         "_done",
         "_loop",
         "_pending",
@@ -93,6 +92,7 @@ class BaseIOStream(asyncio.Protocol):
         "_write_waiters",
         "buffer",
         "clock",
+        "corked",
         "deadline",
         "error",
         "max_buffer_size",
@@ -118,7 +118,7 @@ class BaseIOStream(asyncio.Protocol):
         self.on_open: Callable[[Any], None] | None = None
         self._state = NEW
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._transport: asyncio.Transport | None = None
+        self._transport: Any = None  # an asyncio.Transport while OPEN or CLOSING
         self._receiver: StreamReceiver | None = None
         self._close_callback: Callable[[], None] | None = None
         self.clock: DeadlineClock | None = None
@@ -128,7 +128,7 @@ class BaseIOStream(asyncio.Protocol):
         self._read_future: asyncio.Future[Any] | None = None
         # writing: what waits for a transport, what is gathered, who waits for room
         self._pending: list[bytes | memoryview] = []
-        self._corked: list[bytes] | None = None
+        self.corked: list[bytes] | None = None  #: what is gathered, while it is
         self._done: asyncio.Future[None] = _NOT_OPEN  # a future that is done, once it is open
         self._write_blocked = False
         self._write_waiters: list[asyncio.Future[None]] = []
@@ -317,17 +317,18 @@ class BaseIOStream(asyncio.Protocol):
         :raises StreamClosedError: the stream is closed.
         :raises StreamBufferFullError: more than ``max_write_buffer_size`` would wait.
         """
-        corked = self._corked
+        corked = self.corked
         if corked is not None and self._state is OPEN:
             corked.append(data if type(data) is bytes else bytes(data))
             if len(data) < CORK_BYTES and len(corked) < CORK_PIECES and not self._write_blocked:
                 return self._done
             self.flush_cork()
-        elif self._state is OPEN and self._transport is not None:
+        elif self._state is OPEN:
             if self.max_write_buffer_size is not None:
                 self._check_write_buffer(len(data))
-            if data:
-                self._transport.write(data)
+            self._transport.write(data)
+            if not self._write_blocked:
+                return self._done
         else:
             self._write_unopened(data)
         return self._flow()
@@ -363,18 +364,19 @@ class BaseIOStream(asyncio.Protocol):
 
     def cork(self) -> None:
         """Gather what is written until :meth:`uncork`, to send it at once."""
-        if self._corked is None:
-            self._corked = []
+        if self.corked is None:
+            self.corked = []
 
     def flush_cork(self) -> None:
         """Send what is gathered and go on gathering."""
-        if self._corked:
+        if self.corked:
             self.uncork()
-            self._corked = []
+            self.corked = []
 
     def uncork(self) -> None:
         """Send what is gathered, if it is, and gather no longer."""
-        corked, self._corked = self._corked, None
+        corked = self.corked
+        self.corked = None
         if corked and self._state is OPEN and self._transport is not None:
             self._transport.write(corked[0] if len(corked) == 1 else b"".join(corked))
 
@@ -470,7 +472,7 @@ class BaseIOStream(asyncio.Protocol):
         """Whether something that was written has not been sent yet."""
         if self._transport is None:
             return bool(self._pending)
-        return bool(self._corked) or self._transport.get_write_buffer_size() > 0
+        return bool(self.corked) or self._transport.get_write_buffer_size() > 0
 
     def closed(self) -> bool:
         """Whether the stream has been closed, by us or the peer."""

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Sequence
+from contextvars import Context
 from functools import lru_cache
 from inspect import iscoroutinefunction
 from typing import Any, cast
@@ -300,7 +301,12 @@ class _HandlerDelegate(HTTPMessageDelegate):
         rest = handler._run(self.path_args, self.path_kwargs)
         if rest is None:
             return None
-        task = run_in_task(rest)
+        # It has begun in the request's own context and must end there (whoever set a variable in
+        # prepare() may reset it in on_finish()); not eagerly, for we are in that context now.
+        context = getattr(self.connection, "variables", None)
+        task = asyncio.get_running_loop().create_task(
+            rest, context=context if isinstance(context, Context) else None
+        )
         self.application.hold(task)
         return task
 

@@ -99,7 +99,9 @@ class Exchange:
         second = int(time())
         if second != _default_fields.second:
             _default_fields.renew(second)
-        self._headers = HTTPHeaders.sharing(_default_fields.pairs, _default_fields.index)
+        self._headers = HTTPHeaders.from_pairs(
+            _default_fields.pairs.copy(), _default_fields.index.copy()
+        )
         self._write_buffer = []
         if self._status_code != 200:
             self._status_code = 200

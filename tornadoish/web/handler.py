@@ -151,9 +151,8 @@ class RequestHandler(Failures):
         """Run a request whose method is a plain function: at once, unless it returns an awaitable
         all the same. Then what is returned is the rest."""
         steps = self._steps(args, kwargs)
-        for pending in steps:
-            return self._go_on(steps, pending)
-        return None
+        pending = next(steps, None)
+        return None if pending is None else self._go_on(steps, pending)
 
     async def _execute(
         self, transforms: list[OutputTransform], *args: Any, **kwargs: Any
@@ -205,4 +204,6 @@ def stream_request_body(cls: type[RequestHandler]) -> type[RequestHandler]:
 
 
 def _has_stream_request_body(cls: type[RequestHandler]) -> bool:
+    if not issubclass(cls, RequestHandler):
+        raise TypeError(f"expected subclass of RequestHandler, got {cls!r}")
     return cls._stream_request_body
