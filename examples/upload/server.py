@@ -19,11 +19,22 @@ from uploads import Uploads
 from tornadoish.httpserver import HTTPServer
 from tornadoish.netutil import bind_sockets
 from tornadoish.routing import AnyMatches, PathMatches, Rule, RuleRouter
-from tornadoish.web import Application, RequestHandler, StaticFileHandler
+from tornadoish.web import Application, RequestHandler
 
 PAGE = Path(__file__).parent / "page"
 
 OTHER_BODY_BYTES = 16 * 1024  # no other request than an upload needs a body
+
+
+class AssetHandler(RequestHandler):
+    """GET /style.css and /upload.js: the two files that the page needs."""
+
+    TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}  # noqa: RUF012
+
+    def get(self, name: str) -> None:
+        asset = PAGE / name  # one of the names in the route, nothing else
+        self.set_header("Content-Type", self.TYPES[asset.suffix])
+        self.write(asset.read_bytes())
 
 
 class PageHandler(RequestHandler):
@@ -45,7 +56,7 @@ def routes(directory: Path, max_size: int) -> RuleRouter:
     page = Application(
         [
             (r"/", PageHandler, {"max_size": max_size}),
-            (r"/(style\.css|upload\.js)", StaticFileHandler, {"path": str(PAGE)}),
+            (r"/(style\.css|upload\.js)", AssetHandler),
         ]
     )
     return RuleRouter(

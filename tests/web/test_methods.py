@@ -1,6 +1,7 @@
 """Which method of a handler runs, when, and with what."""
 
-# mypy: allow-subclassing-any
+# Classes here have bases that only the test knows (ruff still sees undefined names).
+# mypy: allow-subclassing-any, disable-error-code="name-defined,misc"
 from __future__ import annotations
 
 import logging
@@ -118,9 +119,8 @@ def test_the_default_methods_are_one_function(web: Any) -> None:
     names = ["head", "get", "post", "delete", "patch", "put", "options"]
     for name in names:
         assert getattr(web.RequestHandler, name) == web.RequestHandler._unimplemented_method
-    assert web.RequestHandler.SUPPORTED_METHODS == tuple(
-        ["GET", "HEAD", "POST", "DELETE", "PATCH", "PUT", "OPTIONS"]
-    )
+    assert set(web.RequestHandler.SUPPORTED_METHODS) == {name.upper() for name in names}
+    assert len(web.RequestHandler.SUPPORTED_METHODS) == len(names)
 
 
 # ---- The order of things ---------------------------------------------------------------------
@@ -451,7 +451,7 @@ async def test_require_setting(web: Any, serve: Serve) -> None:
             self.require_setting("there")
             try:
                 self.require_setting("missing", "this page")
-            except Exception as error:  # noqa: BLE001 - Tornado raises this very type
+            except Exception as error:  # the very type that Tornado raises
                 self.write(str(error))
 
     site = await serve([("/", Handler)], there="x")

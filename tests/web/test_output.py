@@ -1,6 +1,7 @@
 """What a handler sends: status, header fields, body, redirects."""
 
-# mypy: allow-subclassing-any
+# Classes here have bases that only the test knows (ruff still sees undefined names).
+# mypy: allow-subclassing-any, disable-error-code="name-defined,misc"
 from __future__ import annotations
 
 import asyncio
@@ -91,7 +92,7 @@ async def test_a_reason_beyond_ascii(framework: Framework, serve: Serve) -> None
         ("\xe9", "\xe9"),
         (12, "12"),
         (True, "1"),
-        (datetime.datetime(2026, 11, 20, 1, 2, 3, tzinfo=datetime.timezone.utc),
+        (datetime.datetime(2026, 11, 20, 1, 2, 3, tzinfo=datetime.UTC),
          "Fri, 20 Nov 2026 01:02:03 GMT"),
         ("", ""),
         ("a\tb", "a\tb"),
@@ -119,12 +120,11 @@ def test_an_unsafe_value_is_refused(framework: Framework, method: str, value: An
     refused: Any = ValueError
     if framework.is_tornado:  # some of them it only refuses as the head is written, some here
         refused = (ValueError, framework.httputil.HTTPInputError)
+    if framework.is_tornado and value == "€":
+        return  # that one only then
     with pytest.raises(refused):
         getattr(handler, method)("X-Value", value)
-        if framework.is_tornado and value == "€":
-            raise ValueError  # it lets this one through to here
-    if value != "€":
-        assert "X-Value" not in handler._headers
+    assert "X-Value" not in handler._headers
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a:b", "a\r\n", "é", "a\n"])
@@ -493,7 +493,8 @@ async def test_redirect(
 
 @pytest.mark.parametrize("status", [200, 299, 400])
 async def test_redirect_with_another_status(framework: Framework, status: int) -> None:
-    with pytest.raises(AssertionError if framework.is_tornado else ValueError):  # ours also under -O
+    refused = AssertionError if framework.is_tornado else ValueError  # ours also under -O
+    with pytest.raises(refused):
         by_hand(framework).redirect("/", status=status)
 
 
@@ -512,7 +513,7 @@ async def test_redirect_after_flush(web: Any, serve: Serve) -> None:
         await self.flush()
         try:
             self.redirect("/")
-        except Exception as error:  # noqa: BLE001 - Tornado raises this very type
+        except Exception as error:  # the very type that Tornado raises
             errors.append(error)
 
     site = await serve([("/", getting(web, get))])

@@ -1,6 +1,7 @@
 """Bodies that a handler takes as they arrive, and clients that go away."""
 
-# mypy: allow-subclassing-any
+# Classes here have bases that only the test knows (ruff still sees undefined names).
+# mypy: allow-subclassing-any, disable-error-code="name-defined,misc"
 from __future__ import annotations
 
 import asyncio

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from support import soon, until
+from support import PATIENCE, soon, until
 
 CERTS = Path(__file__).parents[1] / "certs"
 CERT, KEY = str(CERTS / "localhost.pem"), str(CERTS / "localhost.key")
@@ -140,7 +140,10 @@ class Streams:
             stream.abort() if self.library.is_ours else stream.close()
         for end in self._ends:
             end()
-        await until(lambda: asyncio.all_tasks() <= self.tasks)
+        known = self.tasks | {asyncio.current_task()}
+        async with asyncio.timeout(PATIENCE):
+            while asyncio.all_tasks() - known:
+                await asyncio.sleep(0.001)
         if self.library.is_ours:
             await until(lambda: all(stream._transport is None for stream in self._streams))
             self._streams.clear()

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from support import App, Client, Delegate, get, post, raw, soon, until
 
-from tornadoish.http1connection import HTTP1Connection
 from tornadoish.iostream import DeadlineClock
 
 Serve = Callable[..., Awaitable[Any]]
@@ -300,24 +299,25 @@ async def test_without_the_option_nothing_is_decompressed(serve: Serve) -> None:
     assert app.delegates[0].headers["Content-Encoding"] == "gzip"
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"not gzip at all",
-        gzipped(BODY)[:-9],
-        gzipped(BODY)[:-1],
-        gzipped(BODY)[:5],
-        gzipped(BODY)[:-8] + b"\x00" * 8,
-        gzipped(b"x") + b"garbage",
-        gzipped(b"x") * 17,
-        zlib.compress(b"deflate, not gzip"),
-    ],
-)
-async def test_bad_gzip(serve: Serve, data: bytes) -> None:
+BAD_GZIP = {
+    "no gzip": b"not gzip at all",
+    "cut in the data": gzipped(BODY)[:-9],
+    "cut in the trailer": gzipped(BODY)[:-1],
+    "cut in the header": gzipped(BODY)[:5],
+    "wrong checksum": gzipped(BODY)[:-8] + b"\x00" * 8,
+    "garbage behind": gzipped(b"x") + b"garbage",
+    "cut in the second": gzipped(b"x") + gzipped(b"x")[:-1],
+    "too many members": gzipped(b"x") * 17,
+    "deflate": zlib.compress(b"deflate, not gzip"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_GZIP)
+async def test_bad_gzip(serve: Serve, kind: str) -> None:
     app = App()
     served = await serve(app, decompress_request=True)
     async with Client.connect(served.port) as client:
-        await client.send(post(data, GZIP))
+        await client.send(post(BAD_GZIP[kind], GZIP))
         answer = await client.response()
         assert (answer.status, answer.headers["connection"]) == (400, "close")
         assert await client.eof() == b""
@@ -342,17 +342,6 @@ async def test_the_limit_is_for_what_was_decompressed(serve: Serve) -> None:
         assert (await client.response()).status == 200
         await client.send(post(gzipped(BODY + b"!"), GZIP))
         assert (await client.response()).status == 413
-
-
-async def test_set_max_body_size_is_for_what_was_decompressed_too(serve: Serve) -> None:
-    def on_headers(delegate: Delegate) -> None:
-        assert isinstance(delegate.connection, HTTP1Connection)
-        delegate.connection.set_max_body_size(20000)
-
-    served = await serve(App(on_headers=on_headers), decompress_request=True, max_body_size=10)
-    async with Client.connect(served.port) as client:
-        await client.send(post(gzipped(BODY), GZIP))
-        assert (await client.response()).status == 200
 
 
 async def test_decompressing_waits_for_the_delegate(serve: Serve) -> None:

@@ -110,9 +110,9 @@ class ChunkedBody:
         self.trailers: HTTPHeaders | None = None
 
     def take(self, buffer: ReceiveBuffer, limit: int) -> Taken:
-        fault, self._fault = self._fault, None
-        if fault is not None:
-            raise fault
+        found, self._fault = self._fault, None
+        if found is not None:
+            raise found
         pieces: list[bytes] = []
         try:
             self._gather(buffer, limit, pieces)

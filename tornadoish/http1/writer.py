@@ -28,6 +28,7 @@ from tornadoish.httputil.startline import RequestStartLine, ResponseStartLine
 # What may still be written of the body, besides a number of bytes:
 _CHUNKED = -1
 _UNTIL_CLOSE = -2
+_BODYLESS = frozenset((*range(100, 200), 204, 304))  # RFC 9112, 6.3
 _NOTHING = -3  # the answer to a HEAD: what is written is counted by nobody and goes nowhere
 
 Pairs = list[tuple[str, str]]
@@ -53,7 +54,7 @@ class Writer:
     caller lowers it before the head (the request said close), the head may lower it further.
     """
 
-    __slots__ = ("_bodyless", "_version", "left", "persists", "state")
+    __slots__ = ("_bodyless", "_usual", "_version", "left", "persists", "state")
 
     def __init__(self) -> None:
         self.state: State = HEAD
@@ -61,12 +62,19 @@ class Writer:
         self.left = 0  # bytes of the body still to be written, or one of the marks above
         self._bodyless = False  # as a server: the request was a HEAD
         self._version = "HTTP/1.1"  # as a server: of the request
+        # As a server: a request that is not a HEAD, of 1.1, on a connection that lives on.
+        self._usual = False
 
     def answer(self, method: str, version: str, persists: bool) -> None:
         """What is written next answers a request of ``method`` and ``version``."""
         self._bodyless = method == "HEAD"
         self._version = version
         self.persists = persists
+        self._usual = persists and method != "HEAD" and version == "HTTP/1.1"
+
+    def close_after(self) -> None:
+        """The connection is not to live on after the message that is written next."""
+        self.persists = self._usual = False
 
     # -- heads
 
@@ -77,30 +85,33 @@ class Writer:
             state is as before then, and another response may be written instead.
         """
         _, code, reason = line
+        if self.state is not HEAD:
+            raise HTTPOutputError("A response has been written already")
         text = _status_lines.get((code, reason)) or _status_line(code, reason)
-        if code < 200:
-            return self._interim(code, text, headers)
-        # Nothing is changed before all of it is known to be right.
         index = headers.index()
         pairs = headers.wire_pairs()
-        persists = self.persists
         length = index.get("content-length")
-        extra = ""
-        if length is None or code == 204 or code == 304 or "transfer-encoding" in index:
-            left, extra, pairs = self._unusual_framing(code, index, pairs)
+        # Nothing is changed before all of it is known to be right.
+        if (
+            length is not None
+            and self._usual
+            and code not in _BODYLESS
+            and "connection" not in index
+            and "transfer-encoding" not in index
+        ):
+            left, persists, extra = _to_int(length), self.persists, ""
+        elif code < 200:
+            return self._interim(code, text, headers)
         else:
-            left = _to_int(length)
-        if not persists or left == _UNTIL_CLOSE or self._version != "HTTP/1.1":
+            left, extra, pairs = self._framing(code, index, pairs)
             persists, extra, pairs = self._end_of_connection(left, index, extra, pairs)
-        elif "connection" in index and "close" in list_members(index["connection"]):
-            persists = False
+            if self._bodyless:
+                left = _NOTHING
         text += "".join([f"{name}: {value}\r\n" for name, value in pairs])
         data = f"{text}{extra}\r\n".encode("latin-1")
-        if self._bodyless:
-            left = _NOTHING
         if chunk:
             data, left = self._with_first(data, left, chunk)
-        self.state = self.state.after[OPEN]
+        self.state = HEAD.after[OPEN]
         self.left = left
         self.persists = persists
         return data
@@ -115,10 +126,11 @@ class Writer:
             return b"%b%x\r\n%b\r\n" % (head, len(chunk), chunk), left
         return (head if left == _NOTHING else head + chunk), left
 
-    def _unusual_framing(
+    def _framing(
         self, code: int, index: dict[str, str], pairs: Pairs
     ) -> tuple[int, str, Pairs]:
-        """What may be written of a body that no simple length frames (RFC 9112, 6.3)."""
+        """How the body is framed (RFC 9112, 6.3): what may be written of it, the field that says so
+        if there is none yet, and the fields to write."""
         if code == 204 or code == 304:
             if "transfer-encoding" in index:
                 raise HTTPOutputError(f"Transfer-Encoding in a {code} response")

@@ -96,7 +96,7 @@ class HTTP1Connection(Message):
         writer = pump.writer
         if self.no_keep_alive or pump.reader.expects_continue:
             # Refused before the client was told to go on: whether its body comes, nobody knows.
-            writer.persists = False
+            writer.close_after()
         if isinstance(start_line, ResponseStartLine):
             data = writer.response(start_line, headers, chunk)
         else:

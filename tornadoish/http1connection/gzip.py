@@ -95,6 +95,8 @@ class GzipMessageDelegate(HTTPMessageDelegate):
 
     def finish(self) -> Awaitable[None] | None:
         if self._decompressor is not None and not self._decompressor.eof:
+            # We have been told of the end, so nobody will tell us of another one.
+            self._delegate.on_connection_close()
             raise HTTPInputError("Truncated gzip body")
         return self._delegate.finish()
 

@@ -5,14 +5,8 @@ one call stack, with no task and no future; only where a delegate returns an awa
 wait for it, while the transport is paused. What differs between a server, which goes on from
 message to message, and a single exchange is in ``server`` and ``single``.
 
-``turn`` says who has to do something next. It is the state of this machine and moves only here:
-
-    PEER      bytes have to arrive
-    PUMP      we are at it, in this very call stack
-    DELEGATE  an awaitable of the delegate's has to be done
-    ANSWER    the message has been read, its answer has to be finished
-    LINGER    nothing is sent any more; what arrives is dropped until the peer has seen the answer
-    OVER      closed or handed over
+``turn`` says who has to do something next. It is the state of this
+machine and moves only here (and, where a message is over, in ``server`` and ``single``).
 """
 
 from __future__ import annotations
@@ -31,6 +25,7 @@ from tornadoish.http1.states import (
     GONE,
     HEAD,
     REUSE,
+    SWITCHED,
     WAIT,
     Named,
 )
@@ -50,6 +45,7 @@ DELEGATE = Named("DELEGATE", "an awaitable of the delegate's has to be done")
 ANSWER = Named("ANSWER", "the message has been read, its answer has to be finished")
 LINGER = Named("LINGER", "nothing is sent any more, what arrives is dropped")
 OVER = Named("OVER", "closed or handed over")
+TURNS = (PEER, PUMP, DELEGATE, ANSWER, LINGER, OVER)
 
 #: bytes of a request that are read, to nobody, to keep a connection whose answer came early
 DRAIN_BYTES = 256 * 1024
@@ -156,7 +152,9 @@ class MessagePump:
         message = self.message
         if message is not None and self.turn is DELEGATE:
             # Calls to a delegate never overlap: the last one comes when it is ready.
-            message.variables.run(message.run_close_callback)
+            message.pump = None  # what it writes until then fails as on a closed stream
+            if message.delegate is None:  # it has heard its last, so only this is left to tell
+                message.variables.run(message.run_close_callback)
         else:
             self._end_message()
             self._over()
@@ -297,6 +295,9 @@ class MessagePump:
         verdict = self.reader.state.with_sent[self.writer.state]
         if verdict is REUSE:
             self._message_over()
+        elif verdict is GONE:  # a stream that is somebody else's may be closed, too
+            self._end_message()
+            self._over()
         elif self.stream.closed():
             self.turn = ANSWER  # stream_closed() comes next
         elif verdict is WAIT:
@@ -304,8 +305,6 @@ class MessagePump:
             self.turn = PEER if state is BODY or state is HEAD else ANSWER
         elif verdict is DRAIN:
             self.turn = PEER
-        elif verdict is GONE:
-            self._over()
         else:
             self._finish_connection()
 
@@ -339,25 +338,27 @@ class MessagePump:
 
     def _wait(self, pending: Awaitable[None]) -> None:
         """Nothing more is delivered before ``pending`` is done."""
-        message = self.message
-        if message is None:
-            return
+        message = self.message  # None: detached in the very call that returned ``pending``
         if asyncio.isfuture(pending):
             future: asyncio.Future[None] = pending
         else:
             coroutine = pending if asyncio.iscoroutine(pending) else _await(pending)
             future = asyncio.Task(
                 cast("Coroutine[Any, Any, None]", coroutine),
-                loop=asyncio.get_running_loop(), context=message.variables, **_EAGER,
+                loop=asyncio.get_running_loop(),
+                context=None if message is None else message.variables,
+                **_EAGER,
             )  # fmt: skip
         if future.done():
             self._settle(future)
         else:
-            self.turn = DELEGATE
+            if self.turn is not OVER:
+                self.turn = DELEGATE
             future.add_done_callback(self._resume)
 
     def _resume(self, future: asyncio.Future[None]) -> None:
-        self.turn = PUMP
+        if self.turn is not OVER:  # not detached meanwhile
+            self.turn = PUMP
         self._settle(future)
         if self.turn is PUMP:
             self._pump()
@@ -389,6 +390,9 @@ class MessagePump:
         gen_log.info("Malformed HTTP message from %s: %s", context or self._peer(), error.message)
         self._end_message()
         writer = self.writer
+        if self.reader.state is SWITCHED:
+            self._over()  # the stream is somebody else's
+            return
         if self.reader.is_client or (writer.state is not HEAD and not self._is_answered()):
             # Nobody to be answered, or an answer that stands in the middle: it must not look whole.
             self.stream.close()
@@ -435,9 +439,12 @@ class MessagePump:
         stream.uncork()
         stream.set_receiver(None)
         stream.set_deadline(None)
-        message, self.message = self.message, None
+        message = self.message
         if message is not None:
             message.pump = None
+            if message.delegate is not None:
+                return  # it is being called: who calls it sees in the state table what comes next
+        self.message = None
         self._over()
 
     # -- lingering: RFC 9112, 9.6

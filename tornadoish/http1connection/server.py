@@ -82,17 +82,16 @@ class HTTP1ServerConnection(MessagePump):
     # -- MessagePump
 
     def _begin(self, head: Head) -> Awaitable[None] | None:
-        reader, params = self.reader, self.params
+        params, reader, stream = self.params, self.reader, self.stream
         line, headers = head
-        persists = reader.persists and not params.no_keep_alive
-        self.writer.answer(line[0], line[2], persists)
-        message = HTTP1Connection.for_request(self, self.stream, params, self.context)
+        self.writer.answer(line[0], line[2], reader.persists and not params.no_keep_alive)
+        message = HTTP1Connection.for_request(self, stream, params, self.context)
         self.message = message
-        if self.stream.buffer.data:
+        if stream.buffer.data:
             # More requests may wait in the buffer: their answers are gathered into one write.
-            self.stream.cork()
+            stream.cork()
         if reader.state is BODY:
-            self.stream.set_deadline(params.body_timeout)
+            stream.set_deadline(params.body_timeout)
         return message.variables.run(self._start, message, line, headers)
 
     def _start(

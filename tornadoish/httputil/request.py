@@ -179,7 +179,9 @@ class HTTPServerRequest:
     def full_url(self) -> str:
         """The absolute URL of this request, built from its parts (never from unchecked text)."""
         uri = self.uri or ""
-        if not uri.startswith("/"):
+        if uri == "*":
+            uri = ""  # RFC 9110, 7.1: the server as a whole
+        elif not uri.startswith("/"):
             uri = f"{self.path}?{self.query}" if self.query else self.path
         return f"{self.protocol}://{self.host}{uri}"
 

@@ -146,7 +146,10 @@ class BaseIOStream(asyncio.Protocol):
         self._state = OPEN
         if self._pending:
             pending, self._pending = self._pending, []
-            self._transport.writelines(pending)
+            self._write_blocked = False
+            self._transport.writelines(pending)  # which may block again
+            if not self._write_blocked:
+                self.resume_writing()
         if self.on_open is not None:
             self.on_open(self)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Generator, Sequence
+from collections.abc import Awaitable, Coroutine, Generator, Sequence
 from typing import Any
 
 from tornadoish.httputil import HTTPServerRequest
@@ -147,7 +147,9 @@ class RequestHandler(Failures):
         if self._prepared_future is not None and not self._prepared_future.done():
             self._prepared_future.set_result(None)
 
-    def _run(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Awaitable[None] | None:
+    def _run(
+        self, args: Sequence[Any], kwargs: dict[str, Any]
+    ) -> Coroutine[Any, Any, None] | None:
         """Run a request whose method is a plain function: at once, unless it returns an awaitable
         all the same. Then what is returned is the rest."""
         steps = self._steps(args, kwargs)
