@@ -26,7 +26,7 @@ from tornadoish.netutil import bind_sockets
 from tornadoish.testing import CheckedServerDelegate, check_message_delegate
 
 #: seconds after which something that should happen at once counts as not happening
-PATIENCE = 10.0
+PATIENCE = 5.0
 
 
 async def soon(awaitable: Awaitable[Any]) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 from tornadoish.http1connection import HTTP1ConnectionParameters, HTTP1ServerConnection
 from tornadoish.httputil import (
@@ -119,7 +119,7 @@ class HTTPServer(TCPServer, HTTPServerConnectionDelegate):
         return _ProxyAdapter(delegate, request_conn) if self.xheaders else delegate
 
     def on_close(self, server_conn: object) -> None:
-        self._connections.discard(server_conn)  # type: ignore[arg-type]
+        self._connections.discard(cast(HTTP1ServerConnection, server_conn))
         if isinstance(self.request_callback, HTTPServerConnectionDelegate):
             self.request_callback.on_close(server_conn)
 

@@ -184,7 +184,7 @@ def test_copies_are_independent(headers_class: Any) -> None:
     original.add("b", "3")
     pairs = list(original.get_all())
     makers: list[Any] = [
-        lambda: original.copy(),
+        original.copy,
         lambda: copy.copy(original),
         lambda: copy.deepcopy(original),
         lambda: headers_class(original),
@@ -335,6 +335,7 @@ def test_shared_fields_are_copied_before_they_are_changed(looked_up: bool) -> No
     changes: list[Any] = [
         lambda headers: headers.add("c", "x"),
         lambda headers: headers.add("a", "x"),
+        lambda headers: headers.set_new("New", "new", "x"),
         lambda headers: headers.__setitem__("a", "x"),
         lambda headers: headers.__setitem__("c", "x"),
         lambda headers: headers.__delitem__("b"),
@@ -379,6 +380,7 @@ def test_a_failed_change_of_shared_fields_changes_nothing() -> None:
 
 def test_a_bad_fold_leaves_consistent_headers() -> None:
     headers = HTTPHeaders.parse("a: 1\r\nb: 2\r\n")
+    assert headers["b"] == "2"
     with pytest.raises(HTTPInputError):
         headers.parse_line(" \x00")
     assert headers.index() == build_index(headers.wire_pairs())
@@ -407,7 +409,9 @@ def test_a_name_repeated_many_times_is_linear() -> None:
 
 # ---- Against a model -------------------------------------------------------------------------
 
-NAMES = st.sampled_from(["a", "A", "b", "B", "x-a", "X-A", "x-A", "set-cookie", "Set-Cookie"])
+NAMES = st.sampled_from(
+    ["new", "a", "A", "b", "B", "x-a", "X-A", "x-A", "set-cookie", "Set-Cookie"]
+)
 VALUES = st.text(st.sampled_from("ab,é \t"), max_size=4)
 
 
@@ -441,6 +445,12 @@ class HeadersMachine(RuleBasedStateMachine):
     def assign(self, name: str, value: str) -> None:
         self.headers[name] = value
         self.model_set(name, value)
+
+    @rule(value=VALUES)
+    def set_a_new_one(self, value: str) -> None:
+        if not self.model_values("New"):
+            self.headers.set_new("New", "new", value)
+            self.model.append(("New", value))
 
     @rule(name=NAMES)
     def delete(self, name: str) -> None:

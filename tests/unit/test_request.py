@@ -98,7 +98,7 @@ def test_defaults(httputil: Any) -> None:
 
 
 def test_without_anything() -> None:
-    request = HTTPServerRequest()
+    request: Any = HTTPServerRequest()
     assert (request.method, request.uri, request.path, request.query) == (None, None, "", "")
     assert (request.remote_ip, request.protocol, request.host) == (None, "http", "127.0.0.1")
     assert request.full_url() == "http://127.0.0.1"
@@ -327,7 +327,7 @@ def test_too_many_query_arguments() -> None:
     assert len(made(_ours(), "/?" + "&".join(["a"] * limit)).query_arguments["a"]) == limit
     request = made(_ours(), "/?" + "&".join(["a"] * (limit + 1)))
     with pytest.raises(HTTPInputError) as caught:
-        request.query_arguments  # noqa: B018 - the look is the act
+        len(request.query_arguments)
     assert caught.value.survives
 
 

@@ -162,6 +162,10 @@ async def test_waiting_handlers_are_not_garbage(web: Any, serve: Serve) -> None:
 # ---- Context variables -----------------------------------------------------------------------
 
 
+def _put(cls: Any, name: str, function: Any) -> None:
+    setattr(cls, name, function)
+
+
 @pytest.mark.parametrize("kind", ["plain", "coroutine", "coroutine prepare", "future"])
 async def test_one_context_for_a_request(
     framework: Framework, serve: Serve, kind: str
@@ -187,7 +191,7 @@ async def test_one_context_for_a_request(
             await asyncio.sleep(0)
             seen.append(word.get())
 
-        setattr(Handler, "get", get)
+        _put(Handler, "get", get)
     elif kind == "coroutine prepare":
 
         async def prepare(self: Any) -> None:
@@ -195,14 +199,14 @@ async def test_one_context_for_a_request(
             self.token = word.set("mine")
             await asyncio.sleep(0)
 
-        setattr(Handler, "prepare", prepare)
+        _put(Handler, "prepare", prepare)
     elif kind == "future":
 
         def get_future(self: Any) -> Any:
             seen.append(word.get())
             return asyncio.ensure_future(asyncio.sleep(0))
 
-        setattr(Handler, "get", get_future)
+        _put(Handler, "get", get_future)
 
     site = await serve([("/", Handler)])
     peer = await site.connect()

@@ -123,6 +123,13 @@ class Streams:
         self._ends.append(peer.close)
         return self.keep(self.io.IOStream(ours, **options)), peer
 
+    async def open_pair(self, **options: Any) -> tuple[Any, Peer]:
+        """The same, when the stream has its transport."""
+        stream, peer = self.pair(**options)
+        await soon(stream.write(b"-"))
+        await peer.take(1)
+        return stream, peer
+
     def listener(self) -> socket.socket:
         """A listening socket."""
         sock = socket.create_server(("127.0.0.1", 0))

@@ -100,6 +100,7 @@ async def answering(*answers: bytes, close: bool = True) -> AsyncIterator[int]:
     """A server by hand: it reads one head and sends one of ``answers``, and so on."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             for answer in answers:
                 await reader.readuntil(b"\r\n\r\n")
@@ -112,11 +113,14 @@ async def answering(*answers: bytes, close: bool = True) -> AsyncIterator[int]:
         done.set()
 
     done = asyncio.Event()
+    writers: list[asyncio.StreamWriter] = []
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1]
         await soon(done.wait())
     finally:
+        for writer in writers:
+            writer.transport.abort()
         server.close()
         await soon(server.wait_closed())
 

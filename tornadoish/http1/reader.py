@@ -33,6 +33,7 @@ from tornadoish.http1.states import (
     BODY,
     CLOSE,
     CLOSED,
+    DONE,
     END_LAST,
     HEAD,
     INFORM,
@@ -55,8 +56,10 @@ Event = Head | bytes | EndOfMessage | None
 NO_BODY = LengthBody(0, 0)
 
 
-#: bytes of a request line that is worth remembering
+#: bytes of a request line that is worth remembering, and of a whole request
 SHORT_LINE = 256
+MAX_REPEATED = 4096
+_NO_LINE = RequestStartLine("", "", "")
 
 
 @lru_cache(maxsize=1024)
@@ -111,6 +114,9 @@ class Reader:
         "_blank",
         "_head_end",
         "_last",
+        "_last_data",
+        "_last_line",
+        "_last_state",
         "_short",
         "_body",
         "_line_end",
@@ -142,6 +148,10 @@ class Reader:
         self._blank = False  # an empty line has been skipped
         self._head_end = limits.header_bytes + 4  # where a head must have ended
         self._last: _RequestFields | None = None  # the field lines of the last request
+        # The last read, if it was a request without a body and nothing more.
+        self._last_data: bytes | None = None
+        self._last_line: StartLine = _NO_LINE
+        self._last_state: State = DONE
         self._short = min(limits.start_line_bytes + 2, SHORT_LINE)
 
     # -- events
@@ -242,6 +252,12 @@ class Reader:
             return None
         buffer = self.buffer
         data, start = buffer.data, buffer.pos
+        if data == self._last_data and not start and self._last is not None:
+            # The very bytes of the head before: it says what it said, and nothing else has changed.
+            buffer.data = b""
+            self._searched = self._line_end = 0
+            self.state = self._last_state
+            return self._last_line, HTTPHeaders.sharing(self._last.pairs, self._last.index)
         try:
             end = data.find(b"\r\n\r\n", start + self._searched, start + self._head_end) + 2
             if end < 2 or data[start] == 13:
@@ -253,13 +269,23 @@ class Reader:
         except HTTPInputError:
             self.state = self.state.after[CLOSE]
             raise
+        self._last_data = None
         if end + 2 == len(data):
+            if start == 0 and end < MAX_REPEATED and self.state is not BODY:
+                self._remember(data, head[0])
             buffer.data = b""
             buffer.pos = 0
         else:
             buffer.pos = end + 2
         self._searched = self._line_end = 0
         return head
+
+    def _remember(self, data: bytes | bytearray, line: StartLine) -> None:
+        """One read was one request without a body: the same may come again, and again."""
+        if not self.is_client and type(data) is bytes:
+            self._last_data = data
+            self._last_line = line
+            self._last_state = self.state
 
     def _parse_request(self, data: bytes | bytearray, start: int, end: int) -> Head:
         """RFC 9112, 3 and 5: a whole request head, each of its lines with its end."""

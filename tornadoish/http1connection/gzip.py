@@ -32,6 +32,7 @@ class GzipMessageDelegate(HTTPMessageDelegate):
         self._chunk_size = chunk_size
         self._left = max_body_size
         self._members = 0
+        self._begun = False  # whether there is a body: to a HEAD there is none, coded or not
         self._decompressor: zlib._Decompress | None = None
 
     def headers_received(
@@ -54,6 +55,7 @@ class GzipMessageDelegate(HTTPMessageDelegate):
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         if self._decompressor is None:
             return self._delegate.data_received(chunk)
+        self._begun = True
         pieces = self._decompress(chunk)
         for piece in pieces:
             pending = self._delegate.data_received(piece)
@@ -94,7 +96,7 @@ class GzipMessageDelegate(HTTPMessageDelegate):
                 return
 
     def finish(self) -> Awaitable[None] | None:
-        if self._decompressor is not None and not self._decompressor.eof:
+        if self._begun and self._decompressor is not None and not self._decompressor.eof:
             # We have been told of the end, so nobody will tell us of another one.
             self._delegate.on_connection_close()
             raise HTTPInputError("Truncated gzip body")

@@ -11,12 +11,13 @@ import asyncio
 from collections.abc import Awaitable
 
 from tornadoish.http1.reader import Head
-from tornadoish.http1.states import BODY
+from tornadoish.http1.states import BODY, HEAD
 from tornadoish.http1connection.gzip import GzipMessageDelegate
 from tornadoish.http1connection.parameters import HTTP1ConnectionParameters
-from tornadoish.http1connection.pump import ANSWER, OVER, Message, MessagePump
+from tornadoish.http1connection.pump import ANSWER, OVER, PEER, PUMP, Message, MessagePump
 from tornadoish.httputil.delegates import HTTPMessageDelegate
-from tornadoish.httputil.startline import RequestStartLine
+from tornadoish.httputil.headers import HTTPHeaders
+from tornadoish.httputil.startline import RequestStartLine, ResponseStartLine
 from tornadoish.iostream import IOStream
 
 
@@ -66,10 +67,42 @@ class SinglePump(MessagePump):
         line, headers = head
         if isinstance(line, RequestStartLine):
             self.writer.answer(line.method, line.version, self.reader.persists)
-        self.stream.set_deadline(None)
-        if self.params.body_timeout is not None and self.reader.state is BODY:
-            self.stream.set_deadline(self.params.body_timeout)
-        return message.variables.run(message.delegate.headers_received, line, headers)
+        if self.reader.state is not HEAD:  # not an interim one
+            self.stream.set_deadline(
+                self.params.body_timeout if self.reader.state is BODY else None
+            )
+        return message.variables.run(self._start, message, message.delegate, line, headers)
+
+    def _start(
+        self,
+        message: Message,
+        delegate: HTTPMessageDelegate,
+        line: RequestStartLine | ResponseStartLine,
+        headers: HTTPHeaders,
+    ) -> Awaitable[None] | None:
+        """A head and what is there behind it, in the message's context."""
+        pending = delegate.headers_received(line, headers)
+        return self._deliver(message) if pending is None else pending
+
+    def _conclude(self) -> None:
+        state = self.reader.state
+        if self.reader.is_client and (state is HEAD or state is BODY) and not self.stream.closed():
+            # However our request ended, its response is yet to come; behind an interim head it
+            # may be in the buffer already.
+            if state is BODY or self.turn is not PUMP:
+                self.turn = PEER
+        else:
+            super()._conclude()
+
+    def answered(self) -> None:
+        if self._result is not None:  # else nobody reads yet
+            super().answered()
+
+    def deadline_passed(self) -> None:
+        if self.turn is PEER and self.reader.state is HEAD and not self.stream.buffer:
+            self.stream.close()  # nothing came at all
+        else:
+            super().deadline_passed()
 
     def _message_over(self) -> None:
         self._end_message()

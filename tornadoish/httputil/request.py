@@ -90,7 +90,8 @@ class HTTPServerRequest:
     ) -> None:
         if start_line is not None:
             method, uri, version = start_line
-        self.method = method
+        # None only in a request that was made by hand without one.
+        self.method: str = method  # type: ignore[assignment]
         self.uri = uri
         self.version = version
         self.headers = HTTPHeaders() if headers is None else headers

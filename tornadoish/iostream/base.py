@@ -47,6 +47,9 @@ CLOSED = "closed"
 CORK_BYTES = 16 * 1024
 CORK_PIECES = 64
 
+#: Seconds in which the peer of a closed stream has to take at least some of what was written.
+CLOSE_SECONDS = 30.0
+
 
 _NOT_OPEN: Any = None
 
@@ -56,6 +59,7 @@ class StreamReceiver(Protocol):
 
     def bytes_arrived(self) -> bool:
         """``stream.buffer`` has grown. False: nobody takes more now, pause."""
+        ...
 
     def end_of_input(self) -> None:
         """The peer will send nothing more."""
@@ -147,7 +151,8 @@ class BaseIOStream(asyncio.Protocol):
         if self._pending:
             pending, self._pending = self._pending, []
             self._write_blocked = False
-            self._transport.writelines(pending)  # which may block again
+            # Which may block again; writelines() of Python 3.12 forgets to say so.
+            self._transport.write(b"".join(pending))
             if not self._write_blocked:
                 self.resume_writing()
         if self.on_open is not None:
@@ -173,9 +178,8 @@ class BaseIOStream(asyncio.Protocol):
     def eof_received(self) -> bool:
         if self._receiver is not None:
             self._receiver.end_of_input()
-        elif self._read is not None:
-            self._try_read(self._read, ended=True)
-        return False  # the transport closes itself: a peer that only sends gets no answer
+        self.close()  # a peer that only sends gets no answer
+        return False
 
     def connection_lost(self, exc: BaseException | None) -> None:
         if self.error is None and exc is not None:
@@ -203,6 +207,7 @@ class BaseIOStream(asyncio.Protocol):
         """
         self._receiver = receiver
         if receiver is not None:
+            self._attach()
             self.resume_reading()
 
     def pause_reading(self) -> None:
@@ -223,7 +228,8 @@ class BaseIOStream(asyncio.Protocol):
     def watch(self, clock: DeadlineClock) -> None:
         """Let ``clock`` tell the receiver when its deadline has come."""
         self.clock = clock
-        clock.add(self)
+        if self._state is not CLOSED:  # else nobody would ever take it off
+            clock.add(self)
 
     def set_deadline(self, seconds: float | None) -> None:
         """Tell the receiver in ``seconds``, unless this is called again before; None: do not."""
@@ -248,7 +254,8 @@ class BaseIOStream(asyncio.Protocol):
         """Read ``num_bytes`` bytes; with ``partial``, as many of them as are there, at least one.
 
         Every read fails with :class:`StreamClosedError` if the stream closes before it has what
-        it waits for. Only one may be waiting at a time (AssertionError).
+        it waits for. Only one may be waiting at a time (AssertionError). One that is cancelled
+        takes nothing, except that ``read_into`` keeps what it has put into its buffer.
         """
         return self._start_read(ReadBytes(num_bytes, partial))
 
@@ -273,7 +280,7 @@ class BaseIOStream(asyncio.Protocol):
         return self._start_read(ReadUntilClose())
 
     def _start_read(self, read: Read) -> asyncio.Future[Any]:
-        if self._read is not None:
+        if self.reading():
             raise AssertionError("Already reading")
         self._attach()
         self._read = read
@@ -285,20 +292,24 @@ class BaseIOStream(asyncio.Protocol):
 
     def _try_read(self, read: Read, ended: bool = False) -> None:
         """Satisfy the waiting read from the buffer if that is possible."""
+        future = self._read_future
+        if future is not None and future.cancelled():  # what has come is for the next one
+            self._read = self._read_future = None
+            return
         try:
             result = read.take(self.buffer, ended)
             if result is None:
                 wanted = read.wants
-                if len(self.buffer) >= self.max_buffer_size or (
+                if len(self.buffer) > self.max_buffer_size or (
                     wanted is not None and wanted > self.max_buffer_size
                 ):
                     raise StreamBufferFullError("Reached maximum read buffer size")
         except (UnsatisfiableReadError, StreamBufferFullError) as error:
             gen_log.info("Closing stream: %s", error)
+            self._read = None
             self.close(error)
             self._fail_read()
             return
-        future = self._read_future
         if result is not None:
             self._read = self._read_future = None
             if future is not None and not future.done():
@@ -413,11 +424,24 @@ class BaseIOStream(asyncio.Protocol):
             self.uncork()
             self._state = CLOSING
             transport.close()
-            self._fail_read()
+            if self._read is not None:
+                self._try_read(self._read, ended=True)
+            unsent = transport.get_write_buffer_size()
+            if unsent:
+                self._get_loop().call_later(CLOSE_SECONDS, self._abort_if_stuck, unsent)
         else:
             self._state = CLOSED
             self._cancel_opening()
             self._let_go()
+
+    def _abort_if_stuck(self, before: int) -> None:
+        """Closed a while ago, with ``before`` bytes to be sent: is the peer taking them?"""
+        if self._state is CLOSING:
+            unsent = self._transport.get_write_buffer_size()
+            if unsent < before:
+                self._get_loop().call_later(CLOSE_SECONDS, self._abort_if_stuck, unsent)
+            else:
+                self._transport.abort()
 
     def abort(self) -> None:
         """Close the stream at once: what has not been sent is dropped."""
@@ -469,7 +493,7 @@ class BaseIOStream(asyncio.Protocol):
 
     def reading(self) -> bool:
         """Whether a read waits."""
-        return self._read is not None
+        return self._read_future is not None and not self._read_future.done()
 
     def writing(self) -> bool:
         """Whether something that was written has not been sent yet."""

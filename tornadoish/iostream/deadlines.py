@@ -62,9 +62,11 @@ class DeadlineClock:
 
     def _tick(self) -> None:
         self._timer = None
-        self.sweep(asyncio.get_running_loop().time())
-        if self._streams and self._timer is None:
-            self._arm()
+        try:
+            self.sweep(asyncio.get_running_loop().time())
+        finally:  # a fault of one must not stop the others' clock
+            if self._streams and self._timer is None:
+                self._arm()
 
     def sweep(self, now: float) -> None:
         """Tell every stream whose deadline is not after ``now``; once, then it has none."""

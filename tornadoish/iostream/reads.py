@@ -16,7 +16,7 @@ from tornadoish.iostream.errors import UnsatisfiableReadError
 class Read(Protocol):
     """One read that waits for bytes."""
 
-    #: how many bytes may have to be buffered to satisfy it; None: as many as the stream allows
+    #: how many bytes have to be buffered to satisfy it; None: that depends on what comes
     wants: int | None
 
     def take(self, buffer: ReceiveBuffer, ended: bool) -> bytes | int | None: ...
@@ -59,7 +59,8 @@ class ReadUntil:
     """All up to and with ``delimiter``, which must come within ``max_bytes``."""
 
     def __init__(self, delimiter: bytes, max_bytes: int | None) -> None:
-        self.wants = max_bytes
+        self.wants: int | None = None
+        self._max_bytes = max_bytes
         self._delimiter = delimiter
         self._searched = 0
 
@@ -69,7 +70,7 @@ class ReadUntil:
         found = buffer.data.find(self._delimiter, begin)
         self._searched = len(buffer)
         end = found - buffer.pos + len(self._delimiter) if found >= 0 else len(buffer)
-        _check_max_bytes(end, self.wants, found >= 0, repr(self._delimiter))
+        _check_max_bytes(end, self._max_bytes, found >= 0, repr(self._delimiter))
         return buffer.take(end) if found >= 0 else None
 
 
@@ -80,14 +81,15 @@ class ReadUntilRegex:
     """
 
     def __init__(self, pattern: bytes, max_bytes: int | None) -> None:
-        self.wants = max_bytes
+        self.wants: int | None = None
+        self._max_bytes = max_bytes
         self._pattern = re.compile(pattern)
 
     def take(self, buffer: ReceiveBuffer, ended: bool) -> bytes | None:
         # Searched apart from what was taken before: "^" and lookbehinds begin at this read.
         match = self._pattern.search(memoryview(buffer.data)[buffer.pos :])
         end = len(buffer) if match is None else match.end()
-        _check_max_bytes(end, self.wants, match is not None, repr(self._pattern.pattern))
+        _check_max_bytes(end, self._max_bytes, match is not None, repr(self._pattern.pattern))
         if match is None:
             return None
         del match  # lets go of its view of the buffer, which is about to change

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket as socket_module
 import ssl
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from tornadoish.iostream.base import CLOSED, NEW, BaseIOStream
 from tornadoish.iostream.errors import StreamClosedError
@@ -65,26 +65,25 @@ class IOStream(BaseIOStream):
         self: Self, future: asyncio.Future[Self], address: Any, server_hostname: str | None
     ) -> None:
         self._opening = self._get_loop().create_task(
-            self._open_transport(future, address, server_hostname)
+            self._make_transport(address, server_hostname)
         )
+        self._opening.add_done_callback(lambda opening: self._opened(opening, future, address))
 
-    async def _open_transport(
-        self: Self, future: asyncio.Future[Self], address: Any, server_hostname: str | None
+    def _opened(
+        self: Self, opening: asyncio.Task[None], future: asyncio.Future[Self], address: Any
     ) -> None:
-        try:
-            await self._make_transport(address, server_hostname)
-        except (OSError, asyncio.CancelledError) as error:  # TLS errors are OSErrors
-            if not self.closed():
-                gen_log.info("Cannot connect to %r: %s", address, error)
-                self.close(error)
-            if not future.done():
-                future.set_exception(StreamClosedError(self.error))
-                future.exception()  # nobody has to look at it
+        self._opening = None
+        error = asyncio.CancelledError() if opening.cancelled() else opening.exception()
+        if error is not None and not self.closed():
+            gen_log.info("Cannot connect to %r: %s", address, error)
+            self.close(error)
+        if future.done():
+            return
+        if error is None:
+            future.set_result(self)
         else:
-            if not future.done():
-                future.set_result(self)
-        finally:
-            self._opening = None
+            future.set_exception(StreamClosedError(self.error))
+            future.exception()  # nobody has to look at it
 
     async def _make_transport(self, address: Any, server_hostname: str | None) -> None:
         sock, loop = self._take_socket(), self._get_loop()
@@ -99,7 +98,7 @@ class IOStream(BaseIOStream):
         return self._socket
 
     def _cancel_opening(self) -> None:
-        if self._opening is not None and self._opening is not asyncio.current_task():
+        if self._opening is not None:
             self._opening.cancel()
         if self._socket is not None:
             self._socket.close()
@@ -125,6 +124,9 @@ class IOStream(BaseIOStream):
         transport, self._transport, self._state = self._transport, None, CLOSED
         stream.set_close_callback(self._close_callback)
         self._close_callback = None
+        if self.clock is not None:
+            self.clock.discard(self)
+            stream.watch(self.clock)
 
         async def shake_hands() -> None:
             try:
@@ -134,11 +136,12 @@ class IOStream(BaseIOStream):
                 )  # fmt: skip
                 if secured is None:
                     raise ConnectionAbortedError("The peer went away during the handshake")
-            except OSError as error:
+            except (Exception, asyncio.CancelledError) as error:
                 transport.abort()
                 stream.close(error)
-                future.set_exception(StreamClosedError(error))
-                future.exception()
+                if not future.done():
+                    future.set_exception(StreamClosedError(error))
+                    future.exception()
             else:
                 stream.connection_made(secured)
                 if not future.done():
@@ -206,9 +209,18 @@ class SSLIOStream(IOStream):
         """A future of this stream, done when hands are shaken."""
         future: asyncio.Future[SSLIOStream] = self._get_loop().create_future()
         if self._state is NEW and self._opening is None:
-            self._open(future, None, None)
-        elif self._transport is not None:
-            future.set_result(self)
+            self._open(cast("asyncio.Future[Any]", future), None, None)
+        elif self._opening is not None:
+            self._opening.add_done_callback(lambda _: self._handshake_done(future))
         else:
-            future.set_exception(StreamClosedError(self.error))
+            self._handshake_done(future)
         return future
+
+    def _handshake_done(self, future: asyncio.Future[SSLIOStream]) -> None:
+        if future.done():
+            return
+        if self.closed():
+            future.set_exception(StreamClosedError(self.error))
+            future.exception()  # nobody has to look at it
+        else:
+            future.set_result(self)

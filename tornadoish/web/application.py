@@ -304,7 +304,7 @@ class _HandlerDelegate(HTTPMessageDelegate):
         # It has begun in the request's own context and must end there (whoever set a variable in
         # prepare() may reset it in on_finish()); not eagerly, for we are in that context now.
         context = getattr(self.connection, "variables", None)
-        task = asyncio.get_running_loop().create_task(
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(
             rest, context=context if isinstance(context, Context) else None
         )
         self.application.hold(task)

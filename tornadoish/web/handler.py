@@ -101,8 +101,8 @@ class RequestHandler(Failures):
 
         Run through at once where nothing has to be, by a task otherwise.
         """
+        request = self.request
         try:
-            request = self.request
             method = request.method
             if method not in self.SUPPORTED_METHODS:
                 raise HTTPError(405)
