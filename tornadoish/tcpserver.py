@@ -126,7 +126,11 @@ class TCPServer:
             options: dict[str, Any] = {}
             if context is not None:
                 options = {"ssl": context, "ssl_handshake_timeout": self.ssl_handshake_timeout}
-            self._servers[fd] = await loop.create_server(self._make_stream, sock=sock, **options)
+            # Started apart from being made: stop() must know it whenever it comes.
+            server = self._servers[fd] = await loop.create_server(
+                self._make_stream, sock=sock, start_serving=False, **options
+            )
+            await server.start_serving()
         except Exception:
             gen_log.error("Cannot accept connections on %r", sock, exc_info=True)
             sock.close()
@@ -174,17 +178,24 @@ class TCPServer:
         if pending is not None:
             handler = asyncio.ensure_future(pending)
             self._handlers.add(handler)
-            handler.add_done_callback(self._handler_done)
+            handler.add_done_callback(lambda handler: self._handler_done(handler, stream))
 
-    def _handler_done(self, handler: asyncio.Future[Any]) -> None:
+    def _handler_done(self, handler: asyncio.Future[Any], stream: IOStream) -> None:
+        """A handler that ends well may have given its stream away; any other one has left it."""
         self._handlers.discard(handler)
-        if not handler.cancelled() and handler.exception() is not None:
+        while stream.successor is not None:
+            stream = stream.successor
+        if handler.cancelled():  # as all tasks are when the program ends
+            stream.abort()
+        elif handler.exception() is not None:
             app_log.error("Error in handle_stream", exc_info=handler.exception())
+            stream.close()
 
     def handle_stream(self, stream: IOStream, address: Any) -> Awaitable[None] | None:
         """A connection has been accepted (and hands have been shaken, with TLS).
 
-        May be a coroutine; what it raises is logged.
+        May be a coroutine. If it raises, that is logged and the stream closed; if its task is
+        cancelled, the stream is aborted.
 
         :param address: the peer's, as of the socket's family.
         """

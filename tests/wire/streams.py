@@ -144,7 +144,10 @@ class Streams:
 
     async def close(self) -> None:
         for stream in self._streams:
-            stream.abort() if self.library.is_ours else stream.close()
+            if self.library.is_ours:
+                stream.abort()
+            elif stream.socket is not None:
+                stream.close()
         for end in self._ends:
             end()
         known = self.tasks | {asyncio.current_task()}

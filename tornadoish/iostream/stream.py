@@ -31,6 +31,9 @@ class IOStream(BaseIOStream):
 
     __slots__ = ("_opening", "_socket")
 
+    #: the stream that start_tls has made of this one
+    successor: SSLIOStream | None = None
+
     def __init__(
         self,
         socket: socket_module.socket | None = None,
@@ -111,12 +114,15 @@ class IOStream(BaseIOStream):
     ) -> asyncio.Future[SSLIOStream]:
         """Go on over TLS: the result is a new stream, and this one is at its end.
 
-        :raises ValueError: the stream is not idle, or has bytes that nobody read. Those came in
-            the clear: taking them for what the peer says over TLS would let anyone inject.
+        :raises ValueError: a host name is to be checked and none is given; or the stream is not
+            idle, or has bytes that nobody read. Those came in the clear: taking them for what the
+            peer says over TLS would let anyone inject.
         """
         if self._transport is None or self._read is not None or self.writing() or self.buffer:
             raise ValueError("IOStream is not idle; cannot convert to SSL")
         context = ssl_options_to_context(ssl_options or {}, server_side=server_side)
+        if not server_side:
+            _check_name(context, server_hostname)
         stream = SSLIOStream(
             None, self.max_buffer_size, self.read_chunk_size, self.max_write_buffer_size
         )
@@ -124,6 +130,7 @@ class IOStream(BaseIOStream):
         transport, self._transport, self._state = self._transport, None, CLOSED
         stream.set_close_callback(self._close_callback)
         self._close_callback = None
+        self.successor = stream
         if self.clock is not None:
             self.clock.discard(self)
             stream.watch(self.clock)
@@ -177,7 +184,7 @@ class SSLIOStream(IOStream):
     :param ssl_options: a context, or Tornado's dict of options; the client's defaults if not given.
     """
 
-    __slots__ = ("_context", "_server_side")
+    __slots__ = ("_context", "_name", "_server_side")
 
     def __init__(
         self,
@@ -188,9 +195,11 @@ class SSLIOStream(IOStream):
         ssl_options: SSLOptions = None,
     ) -> None:
         self._server_side = False
+        self._name: str | None = None
         self._context: SSLOptions = ssl_options
         if isinstance(socket, ssl.SSLSocket):  # from ssl_wrap_socket, hands not yet shaken
             self._context, self._server_side = socket.context, bool(socket.server_side)
+            self._name = socket.server_hostname
             socket = socket_module.socket(fileno=socket.detach())
         super().__init__(socket, max_buffer_size, read_chunk_size, max_write_buffer_size)
 
@@ -200,10 +209,16 @@ class SSLIOStream(IOStream):
         if self._server_side:
             await loop.connect_accepted_socket(lambda: self, sock, ssl=context)
             return
+        name = server_hostname or self._name or ""
+        _check_name(context, name)
         if address is not None:
             await loop.sock_connect(sock, address)
-        name = server_hostname if server_hostname is not None else ""
         await loop.create_connection(lambda: self, sock=sock, ssl=context, server_hostname=name)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self.on_open is not None and exc is not None:  # a server's, and never opened
+            gen_log.warning("TLS handshake failed: %s", exc)
+        super().connection_lost(exc)
 
     def wait_for_handshake(self) -> asyncio.Future[SSLIOStream]:
         """A future of this stream, done when hands are shaken."""
@@ -224,3 +239,9 @@ class SSLIOStream(IOStream):
             future.exception()  # nobody has to look at it
         else:
             future.set_result(self)
+
+
+def _check_name(context: ssl.SSLContext, name: str | None) -> None:
+    # asyncio takes it that nothing is to be checked then, whatever the context says.
+    if context.check_hostname and not name:
+        raise ValueError("check_hostname requires server_hostname")

@@ -97,39 +97,53 @@ class RequestHandler(Failures):
     # -- the life of a request
 
     def _steps(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Steps:
-        """What happens to a request, in order; yields what has to be waited for.
-
-        Run through at once where nothing has to be, by a task otherwise.
-        """
-        request = self.request
+        """What happens to a request, in order; yields what has to be waited for (in a task)."""
+        body: asyncio.Future[None] | None = self.request._body_future
         try:
-            method = request.method
-            if method not in self.SUPPORTED_METHODS:
-                raise HTTPError(405)
-            if args or kwargs:
-                self._decode_path(args, kwargs)
-            pending = self.prepare()
+            pending = self._begin(args, kwargs)
             if pending is not None:
                 yield pending
-            if self._prepared_future is not None:
-                self._set_prepared()
-            if self._finished:
-                return
-            if request._body_future is not None:
-                yield request._body_future
-            pending = getattr(self, method.lower())(*self.path_args, **self.path_kwargs)
-            if pending is not None:
-                yield pending
-            if self._auto_finish and not self._finished:
-                self.finish()
+            self._set_prepared()
+            if body is not None and not self._finished:
+                yield body
         except StreamClosedError as error:
-            if request._body_future is None or not self._body_cut():
+            if body is None or not body.done() or body.exception() is None:
                 self._handle_request_exception(error)
+            return  # else the client went away before its streamed body was through
         except Exception as error:
             self._handle_request_exception(error)
+            return
         finally:
-            if self._prepared_future is not None:
-                self._set_prepared()
+            self._set_prepared()
+        yield from self._rest(None, called=False)
+
+    def _begin(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Awaitable[None] | None:
+        """All that comes before the method; what is returned has to be waited for."""
+        if self.request.method not in self.SUPPORTED_METHODS:
+            raise HTTPError(405)
+        if args or kwargs:
+            self._decode_path(args, kwargs)
+        return self.prepare()
+
+    def _call_method(self) -> Awaitable[Any] | None:
+        """The method itself; what it returns has to be waited for, if it is not None."""
+        method = getattr(self, self.request.method.lower())
+        pending: Awaitable[Any] | None = method(*self.path_args, **self.path_kwargs)
+        return pending
+
+    def _rest(self, pending: Awaitable[Any] | None, *, called: bool) -> Steps:
+        """The second part of the steps: the method, unless it was ``called``, and the end."""
+        try:
+            if pending is not None:
+                yield pending
+            if not called and not self._finished:
+                pending = self._call_method()
+                if pending is not None:
+                    yield pending
+            if self._auto_finish and not self._finished:
+                self.finish()
+        except Exception as error:
+            self._handle_request_exception(error)
 
     def _decode_path(self, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
         decode = self.decode_argument
@@ -138,11 +152,6 @@ class RequestHandler(Failures):
             name: arg if arg is None else decode(arg, name=name) for name, arg in kwargs.items()
         }
 
-    def _body_cut(self) -> bool:
-        """Whether the client went away before its streamed body was through: no error of ours."""
-        body = self.request._body_future
-        return body is not None and body.done() and body.exception() is not None
-
     def _set_prepared(self) -> None:
         if self._prepared_future is not None and not self._prepared_future.done():
             self._prepared_future.set_result(None)
@@ -150,11 +159,25 @@ class RequestHandler(Failures):
     def _run(
         self, args: Sequence[Any], kwargs: dict[str, Any]
     ) -> Coroutine[Any, Any, None] | None:
-        """Run a request whose method is a plain function: at once, unless it returns an awaitable
-        all the same. Then what is returned is the rest."""
-        steps = self._steps(args, kwargs)
-        pending = next(steps, None)
-        return None if pending is None else self._go_on(steps, pending)
+        """Run a request whose method is a plain function: the same steps, at once. If something has
+        to be waited for all the same, the rest of them is returned."""
+        called = False
+        try:
+            pending = self._begin(args, kwargs)
+            if pending is None:
+                if self._finished:
+                    return None
+                called = True
+                pending = self._call_method()
+                if pending is None:
+                    if self._auto_finish and not self._finished:
+                        self.finish()
+                    return None
+        except Exception as error:
+            self._handle_request_exception(error)
+            return None
+        steps = self._rest(pending, called=called)
+        return self._go_on(steps, next(steps))
 
     async def _execute(
         self, transforms: list[OutputTransform], *args: Any, **kwargs: Any
