@@ -291,12 +291,17 @@ class _HandlerDelegate(HTTPMessageDelegate):
     def execute(self) -> Awaitable[None] | None:
         """Run the handler: at once where its method is a plain function, else as a task."""
         cls = self.handler_class
-        handler = self.handler = cls(self.application, self.request, **self.handler_kwargs)
+        application, request = self.application, self.request
+        if self.handler_kwargs:
+            handler = cls(application, request, **self.handler_kwargs)
+        else:
+            handler = cls(application, request)
+        self.handler = handler
         # Looked up every time, for applications and tests replace methods of their classes.
-        method = getattr(cls, self.request.method.lower(), None)
+        method = getattr(cls, request.method.lower(), None)
         if not _runs_inline(method, cls.prepare, cls._execute):
             return self._run_as_task(handler)
-        if self.application.transforms:
+        if application.transforms:
             handler._transforms = self._make_transforms()
         rest = handler._run(self.path_args, self.path_kwargs)
         if rest is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Coroutine, Generator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from typing import Any
 
 from tornadoish.httputil import HTTPServerRequest
@@ -127,9 +127,10 @@ class RequestHandler(Failures):
 
     def _call_method(self) -> Awaitable[Any] | None:
         """The method itself; what it returns has to be waited for, if it is not None."""
-        method = getattr(self, self.request.method.lower())
-        pending: Awaitable[Any] | None = method(*self.path_args, **self.path_kwargs)
-        return pending
+        method: Callable[..., Awaitable[Any] | None] = getattr(self, self.request.method.lower())
+        if self.path_args or self.path_kwargs:
+            return method(*self.path_args, **self.path_kwargs)
+        return method()
 
     def _rest(self, pending: Awaitable[Any] | None, *, called: bool) -> Steps:
         """The second part of the steps: the method, unless it was ``called``, and the end."""
