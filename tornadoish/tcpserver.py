@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import warnings
 from collections.abc import Awaitable, Iterable
 from typing import Any
 
@@ -17,6 +18,8 @@ from tornadoish.netutil import bind_sockets, ssl_options_to_context
 from tornadoish.process import fork_processes
 
 _DEFAULT_BACKLOG = 128
+# asyncio calls listen() anew; sockets of others must not get less room than they had.
+_FOREIGN_BACKLOG = 1024
 
 
 class TCPServer:
@@ -45,6 +48,7 @@ class TCPServer:
         # By descriptor, as some applications look for the port in here (Tornado's private name).
         self._sockets: dict[int, socket.socket] = {}
         self._pending_sockets: list[socket.socket] = []
+        self._backlogs: dict[socket.socket, int] = {}
         self._openings: dict[int, asyncio.Task[None]] = {}
         self._servers: dict[int, asyncio.Server] = {}
         self._handlers: set[asyncio.Future[Any]] = set()
@@ -70,7 +74,9 @@ class TCPServer:
 
         Parameters and errors are those of :func:`tornadoish.netutil.bind_sockets`.
         """
-        self.add_sockets(bind_sockets(port, address, family, backlog, flags, reuse_port))
+        sockets = bind_sockets(port, address, family, backlog, flags, reuse_port)
+        self._backlogs.update(dict.fromkeys(sockets, backlog))
+        self.add_sockets(sockets)
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
         """Accept connections on sockets that listen already; the server owns them from now on."""
@@ -95,6 +101,7 @@ class TCPServer:
     ) -> None:
         """Bind ``port``; :meth:`start` then begins to accept. May be called several times."""
         sockets = bind_sockets(port, address, family, backlog, flags, reuse_port)
+        self._backlogs.update(dict.fromkeys(sockets, backlog))
         if self._started:
             self.add_sockets(sockets)
         else:
@@ -128,8 +135,9 @@ class TCPServer:
                 options = {"ssl": context, "ssl_handshake_timeout": self.ssl_handshake_timeout}
             # Started apart from being made: stop() must know it whenever it comes.
             server = self._servers[fd] = await loop.create_server(
-                self._make_stream, sock=sock, start_serving=False, **options
-            )
+                self._make_stream, sock=sock, start_serving=False,
+                backlog=self._backlogs.pop(sock, _FOREIGN_BACKLOG), **options,
+            )  # fmt: skip
             await server.start_serving()
         except Exception:
             gen_log.error("Cannot accept connections on %r", sock, exc_info=True)
@@ -203,8 +211,16 @@ class TCPServer:
 
 
 def _current_loop() -> asyncio.AbstractEventLoop:
-    """The running loop, or the one that this thread is going to run."""
+    """The running loop, or the one that this thread is going to run; a new one if it has none."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.get_event_loop_policy().get_event_loop()
+        pass
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # that it makes one, before Python 3.14
+        try:
+            return asyncio.get_event_loop()
+        except RuntimeError:
+            loop = asyncio.new_event_loop()
+            asyncio.set_event_loop(loop)
+            return loop

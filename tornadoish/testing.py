@@ -233,7 +233,7 @@ def check_message_delegate(
 def check_message_delegate(
     delegate: HTTPMessageDelegate | HTTPServerConnectionDelegate, *, name: str = ""
 ) -> CheckedMessageDelegate | CheckedServerDelegate:
-    """A delegate that passes every call on to ``delegate``, as long as the caller keeps the contract.
+    """A delegate that passes calls on to ``delegate``, as long as the caller keeps the contract.
 
     Put it between a protocol and an application to test the protocol. What is checked is the table
     in the docstring of :class:`HTTPMessageDelegate`: the order of calls, exactly one ending, no

@@ -27,6 +27,7 @@ import uvloop
 
 import tornadoish.log
 from tornadoish import netutil
+from tornadoish.netutil import accepting
 from tornadoish.netutil import (
     DefaultLoopResolver,
     ExecutorResolver,
@@ -230,12 +231,12 @@ def test_a_missing_loopback_address_is_passed_over_only_beside_another() -> None
         "echo 1 > /proc/sys/net/ipv6/conf/lo/disable_ipv6",
         """
 import socket
-from tornadoish import netutil
+from tornadoish.netutil import listening
 both = [(socket.AF_INET, ("127.0.0.1", 0)), (socket.AF_INET6, ("::1", 0, 0, 0))]
 for addresses in (both, both[::-1], both[1:], [*both, (socket.AF_INET6, ("fd00::7", 0, 0, 0))]):
     sockets = []
     try:
-        netutil._listen_on(addresses, sockets, 128, False)
+        listening._listen_on(addresses, sockets, 128, False)
         print([sock.getsockname()[0] for sock in sockets])
     except OSError as error:
         print(error)
@@ -486,7 +487,7 @@ def test_without_descriptors_it_pauses_and_says_so_once(
     run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A real EMFILE, with a pause of 50 ms."""
-    monkeypatch.setattr(netutil, "_ACCEPT_PAUSE", 0.05)
+    monkeypatch.setattr(accepting, "_ACCEPT_PAUSE", 0.05)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 
     async def main(sock: Listener) -> None:
@@ -534,7 +535,7 @@ def test_the_pause_is_one_second_and_each_shortage_is_said(
 
 @pytest.mark.parametrize("close_first", [False, True])
 def test_stop_during_a_pause(run: Run, monkeypatch: pytest.MonkeyPatch, close_first: bool) -> None:
-    monkeypatch.setattr(netutil, "_ACCEPT_PAUSE", 0.01)
+    monkeypatch.setattr(accepting, "_ACCEPT_PAUSE", 0.01)
 
     async def main(sock: Listener) -> None:
         contexts: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""Framing: the length of a body and the life of a connection, from fields alone (RFC 9112, 6, 9)."""
+"""Framing: how long a body is and a connection lives, by fields alone (RFC 9112, 6, 9)."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_requests_that_are_refused(version: str, index: dict[str, str], code: in
 @given(st.text(max_size=8))
 def test_only_ascii_digits_are_a_length(text: str) -> None:
     """Whatever ``int()`` would take: signs, underscores, spaces, the digits of every script."""
-    good = 0 < len(text) and all(c in "0123456789" for c in text)
+    good = len(text) > 0 and all(c in "0123456789" for c in text)
     if good:
         assert framing.request_length("HTTP/1.1", {CL: text}) == int(text)
     else:

@@ -1,4 +1,4 @@
-"""HTTP1Connection by itself: as a client of our server and of hand-written ones, and as a server."""
+"""HTTP1Connection by itself: a client of our server and of hand-written ones, and a server."""
 
 from __future__ import annotations
 
@@ -287,6 +287,30 @@ async def test_keep_alive_and_what_has_arrived_too_early() -> None:
             second = await ask(stream)
             assert (first.response.body, second.response.body) == (b"one", b"two")
             assert second.lives
+
+
+async def test_nothing_is_read_before_somebody_asks() -> None:
+    """Not even where the response has arrived before the request is finished."""
+    one = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"
+    async with answering(one + b"one" + one + b"two", close=False) as port:
+        async with connected(port) as stream:
+            await ask(stream)
+            connection = HTTP1Connection(stream, True)
+            line = RequestStartLine("GET", "/", "HTTP/1.1")
+            connection.write_headers(line, HTTPHeaders({"Host": "x"}))
+            connection.finish()
+            for _ in range(5):
+                await asyncio.sleep(0)
+            response = Response()
+            assert await soon(connection.read_response(check_message_delegate(response))) is True
+            assert (response.heads, response.body) == ([(200, "OK")], b"two")
+
+
+async def test_an_answer_of_which_nothing_comes() -> None:
+    params = HTTP1ConnectionParameters(header_timeout=0.05)
+    async with answering(b"", close=False) as port, connected(port) as stream:
+        asked = await ask(stream, params=params)
+        assert (asked.response.ended, asked.lives) == ("close", False)
 
 
 async def test_interim_answers() -> None:

@@ -667,6 +667,21 @@ async def test_close_does_not_wait_for_ever_for_a_peer_that_does_not_read(
 
 
 @OURS
+async def test_a_closed_stream_stays_as_long_as_the_peer_takes_something(streams: Streams) -> None:
+    stream, peer = await streams.open_pair(small=True)
+    transport = stream._transport
+    stream.write(bytes(4 << 20))
+    stream.close()
+    got, before = 0, transport.get_write_buffer_size()
+    while before > 1 << 20:
+        while transport.get_write_buffer_size() == before:
+            got += len(await peer.take(4096))
+        stream._abort_if_stuck(before)  # what the timer does
+        before = transport.get_write_buffer_size()
+    assert len(await peer.rest()) + got == 4 << 20
+
+
+@OURS
 async def test_a_closed_stream_is_freed_without_the_collector(streams: Streams) -> None:
     stream, peer = streams.pair()
     streams._streams.clear()

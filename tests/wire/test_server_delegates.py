@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
-import gc
 import logging
 import struct
 from collections.abc import Awaitable, Callable
@@ -18,7 +16,6 @@ from typing import Any
 import pytest
 from support import CLOSE, App, Client, Delegate, get, post, raw, soon, until
 
-from tornadoish.httpserver import HTTPServer
 from tornadoish.httputil import HTTPHeaders, HTTPInputError, ResponseStartLine
 from tornadoish.iostream import StreamClosedError
 
@@ -310,9 +307,7 @@ async def test_a_delegate_that_raises(
     assert isinstance(logged[0].exc_info[1], ZeroDivisionError)
 
 
-async def test_a_start_request_that_raises(
-    serve: Serve, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_start_request_that_raises(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     class Failing(App):
         def start_request(self, server_conn: object, request_conn: Any) -> Any:
             raise ZeroDivisionError
@@ -338,9 +333,7 @@ async def test_an_on_connection_close_that_raises(
     assert [r.levelno for r in caplog.records if r.name == "tornado.application"] == [logging.ERROR]
 
 
-async def test_a_close_callback_that_raises(
-    serve: Serve, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_close_callback_that_raises(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     app = App(on_finish=lambda d: d.connection.set_close_callback(fails))
     served = await serve(app)
     async with Client.connect(served.port) as client:
@@ -508,251 +501,3 @@ async def test_an_answer_finished_by_somebody_else_in_the_middle_of_a_body(serve
         assert app.delegates[0].ended == "close"
         await client.send(b"o" + get("/next"))
         assert (await client.response()).body == b"GET /next "
-
-
-# -- detaching
-
-
-@pytest.mark.parametrize(
-    "when",
-    ["headers", "finish", "later", "coroutine", "headers coroutine", "goes on", "returns more"],
-)
-async def test_detach_with_bytes_that_nobody_read(serve: Serve, when: str) -> None:
-    streams: list[Any] = []
-    ended, over = asyncio.Event(), []
-
-    def detach(delegate: Delegate) -> None:
-        streams.append(delegate.connection.detach())
-        app.something.set()
-
-    async def detach_in_a_coroutine(delegate: Delegate) -> None:
-        await asyncio.sleep(0)
-        detach(delegate)
-
-    async def going_on() -> None:
-        await ended.wait()
-        over.append("over")
-
-    async def detach_and_go_on(delegate: Delegate) -> None:
-        detach(delegate)
-        await going_on()
-
-    methods: dict[str, Any] = {
-        "headers": {"on_headers": detach, "on_finish": lambda d: None},
-        "headers coroutine": {"on_headers": detach_in_a_coroutine, "on_finish": lambda d: None},
-        "finish": {"on_finish": detach},
-        "later": {"on_finish": lambda d: asyncio.get_running_loop().call_soon(detach, d) and None},
-        "coroutine": {"on_finish": detach_in_a_coroutine},
-        "goes on": {"on_finish": detach_and_go_on},
-        "returns more": {"on_finish": lambda d: (detach(d), going_on())[1]},
-    }
-    app = App(**methods[when])
-    served = await serve(app)
-    async with Client.connect(served.port) as client:
-        await client.send(get("/", "Upgrade: x") + b"not HTTP at all\r\n\r\nand more")
-        await until(lambda: streams)
-        await until(lambda: app.closed)
-        stream = streams[0]
-        assert await soon(stream.read_until(b"\r\n\r\n")) == b"not HTTP at all\r\n\r\n"
-        await stream.write(b"HTTP/1.1 101 Switching Protocols\r\n\r\nhi")
-        assert await soon(stream.read_bytes(8)) == b"and more"
-        await client.send(b"later")
-        assert await soon(stream.read_bytes(5)) == b"later"
-        stream.close()
-        assert await client.eof() == b"HTTP/1.1 101 Switching Protocols\r\n\r\nhi"
-    ended.set()
-    await asyncio.sleep(0.01)
-    assert over == (["over"] if when in ("goes on", "returns more") else [])
-    assert len(app.closed) == 1
-    assert served.connections == []
-
-
-@pytest.mark.parametrize("method", ["on_headers", "on_finish"])
-@pytest.mark.parametrize("later", [False, True])
-async def test_failing_once_detached(
-    serve: Serve, method: str, later: bool, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Logged; nothing is written to a stream that is somebody else's."""
-    streams: list[Any] = []
-
-    def sync(delegate: Delegate) -> None:
-        streams.append(delegate.connection.detach())
-        raise ZeroDivisionError
-
-    async def coroutine(delegate: Delegate) -> None:
-        streams.append(delegate.connection.detach())
-        await asyncio.sleep(0)
-        raise ZeroDivisionError
-
-    app = App(**{"on_finish": lambda d: None, method: coroutine if later else sync})
-    served = await serve(app)
-    async with Client.connect(served.port) as client:
-        await client.send(get())
-        await until(lambda: app.closed)
-        await until(lambda: caplog.records)
-        await streams[0].write(b"mine")
-        assert await client.more() == b"mine"
-        streams[0].close()
-        assert await client.eof() == b""
-    assert [r.name for r in caplog.records if r.levelno == logging.ERROR] == ["tornado.application"]
-    assert len(app.closed) == 1
-
-
-async def test_a_detached_connection_answers_no_more(serve: Serve) -> None:
-    app = App(on_finish=lambda delegate: None)
-    served = await serve(app)
-    async with Client.connect(served.port) as client:
-        await client.send(get())
-        await soon(app.something.wait())
-        connection = app.delegates[0].connection
-        stream = connection.detach()
-        with pytest.raises(StreamClosedError):
-            await connection.write_headers(OK, HTTPHeaders(), b"x")
-        with pytest.raises(StreamClosedError):
-            connection.detach()
-        stream.close()
-        assert await client.eof() == b""
-
-
-# -- what a request costs, and what it leaves behind
-
-tag: contextvars.ContextVar[str] = contextvars.ContextVar("tag", default="clean")
-
-
-@pytest.mark.parametrize("kind", ["sync", "coroutine"])
-async def test_context_variables_are_of_one_request(serve: Serve, kind: str) -> None:
-    """All calls of one share them, and nothing leaks into the next on the connection."""
-    seen: list[tuple[str, str, str]] = []
-
-    def on_headers(delegate: Delegate) -> None:
-        before = tag.get()
-        tag.set(delegate.line.path)
-        seen.append(("headers", delegate.line.path, before))
-
-    def on_data(delegate: Delegate, chunk: bytes) -> None:
-        seen.append(("data", delegate.line.path, tag.get()))
-
-    def sync(delegate: Delegate) -> None:
-        seen.append(("finish", delegate.line.path, tag.get()))
-        delegate.answer(b"x")
-
-    async def coroutine(delegate: Delegate) -> None:
-        await asyncio.sleep(0)
-        sync(delegate)
-
-    app = App(
-        on_headers=on_headers, on_data=on_data, on_finish=sync if kind == "sync" else coroutine
-    )
-    served = await serve(app)
-    async with Client.connect(served.port) as client:
-        await client.send(post(b"a", path="/1") + post(b"b", path="/2"))
-        await client.response()
-        await client.response()
-        await client.send(post(b"c", path="/3"))
-        await client.response()
-    assert seen == [
-        entry
-        for path in ("/1", "/2", "/3")
-        for entry in (("headers", path, "clean"), ("data", path, path), ("finish", path, path))
-    ]
-    assert tag.get() == "clean"
-
-
-async def test_no_task_and_no_handle_for_a_synchronous_request(serve: Serve) -> None:
-    served = await serve(App())
-    loop = asyncio.get_running_loop()
-    async with Client.connect(served.port) as client:
-        await client.send(get())
-        await client.response()
-        connection = served.connections[0]
-        made: list[Any] = []
-
-        def factory(loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> Any:
-            made.append(coro)
-            return asyncio.Task(coro, loop=loop, **options)
-
-        # Driven from here, so that the client's own tasks are not counted.
-        sent: list[bytes] = []
-        original = loop.call_soon
-        loop.set_task_factory(factory)
-        transport = connection.stream._transport
-        try:
-            loop.call_soon = lambda *a, **k: made.append(a) or original(*a, **k)  # type: ignore
-        except AttributeError:
-            pass  # uvloop's methods are fixed; tasks are counted all the same
-        try:
-            connection.stream._transport = Collecting(sent)
-            connection.stream.data_received(post(b"hello") + get() * 3)
-        finally:
-            connection.stream._transport = transport
-            loop.set_task_factory(None)
-            with contextlib.suppress(AttributeError):
-                del loop.call_soon  # type: ignore[attr-defined]
-    assert made == []
-    assert b"".join(sent).count(b"HTTP/1.1 200") == 4
-    assert len(sent) == 1
-
-
-class Collecting:
-    """Takes what a stream writes and sends it nowhere."""
-
-    def __init__(self, sent: list[bytes]) -> None:
-        self.write = sent.append
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return default
-
-
-async def test_no_reference_cycle_per_request() -> None:
-    """The garbage collector has nothing to do: what a request made is gone when it is over."""
-
-    def hello(request: Any) -> None:
-        request.connection.write_headers(OK, HTTPHeaders({"Content-Length": "2"}), b"hi")
-        request.connection.finish()
-
-    server = HTTPServer(hello)
-    server.listen(0, "127.0.0.1")
-    port = next(iter(server._sockets.values())).getsockname()[1]
-    count = 300
-    reader, writer = await soon(asyncio.open_connection("127.0.0.1", port))
-
-    async def ask(data: bytes) -> None:
-        writer.write(data)
-        await soon(reader.readuntil(b"\r\n\r\nhi"))
-
-    requests = [get("/a?b=c", "A: b"), post(b"hello")]
-    for request in requests * 20:
-        await ask(request)
-    gc.collect()
-    gc.disable()
-    try:
-        for _ in range(count // 2):
-            for request in requests:
-                await ask(request)
-        found = gc.collect()
-    finally:
-        gc.enable()
-        writer.close()
-        await soon(writer.wait_closed())
-        server.stop()
-        await soon(server.close_all_connections())
-    assert found < count / 4, f"{found} objects in cycles after {count} requests"
-
-
-async def test_no_timer_per_request(serve: Serve) -> None:
-    served = await serve(App(), idle_connection_timeout=100, body_timeout=100)
-    loop = asyncio.get_running_loop()
-    scheduled = getattr(loop, "_scheduled", None)
-    async with Client.connect(served.port) as client:
-        await client.send(get())
-        await client.response()
-        clock = served.server._clock
-        timer = clock._timer
-        before = None if scheduled is None else len(scheduled)
-        for _ in range(50):
-            client.writer.write(post(b"x"))
-        for _ in range(50):
-            head = await client.reader.readuntil(b"POST / x")
-            assert head.startswith(b"HTTP/1.1 200")
-        assert clock._timer is timer, "the same one sweep is due"
-        assert scheduled is None or len(scheduled) == before

@@ -1,4 +1,4 @@
-"""What a peer may take of a server: sizes, times, compressed bodies. Each within its bound, whole."""
+"""What a peer may take of a server: sizes, times, compressed bodies. Each in its bounds."""
 
 from __future__ import annotations
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
-import re
+import signal
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import textwrap
@@ -19,5 +21,612 @@ from typing import Any
 
 import pytest
 
-from streams import CERT, CLIENT_TLS, KEY, SERVER_TLS, Library, Peer
-from support import LOOPED, soon, until
+from streams import CERT, KEY, SERVER_TLS, Library, Peer
+from support import PATIENCE, soon, until
+
+OURS = pytest.mark.parametrize("library", ["tornadoish"], indirect=True)
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(params=["tornadoish", "tornado"])
+def library(request: pytest.FixtureRequest) -> Library:
+    if request.param == "tornado":
+        pytest.importorskip("tornado")
+    return Library(request.param)
+
+
+class Servers:
+    """Makes servers and clients and ends them; nothing may be left then."""
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+        self.streams: list[Any] = []  #: that servers were given
+        self.addresses: list[Any] = []
+        self.unheard: list[dict[str, Any]] = []
+        self._servers: list[Any] = []
+        self._peers: list[Peer] = []
+        self._known = asyncio.all_tasks()
+        self._fds = len(os.listdir("/proc/self/fd"))
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: self.unheard.append(context)
+        )
+
+    def make(self, handle: Callable[..., Any] | None = None, **options: Any) -> Any:
+        """A server of a subclass whose handle_stream is ``handle(stream)``."""
+        outer = self
+
+        class Server(self.library.tcpserver.TCPServer):  # type: ignore[name-defined,misc]
+            def handle_stream(self, stream: Any, address: Any) -> Any:
+                outer.streams.append(stream)
+                outer.addresses.append(address)
+                return None if handle is None else handle(stream)
+
+        server = Server(**options)
+        self._servers.append(server)
+        return server
+
+    def listening(self, handle: Callable[..., Any] | None = None, **options: Any) -> Any:
+        server = self.make(handle, **options)
+        server.listen(0, "127.0.0.1")
+        return server
+
+    async def connect(self, to: Any) -> Peer:
+        """A client of a server (or of an address)."""
+        address = to if isinstance(to, (tuple, str)) else address_of(to)
+        family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+        peer = Peer(socket.socket(family))
+        self._peers.append(peer)
+        await soon(asyncio.get_running_loop().sock_connect(peer.sock, address))
+        return peer
+
+    async def close(self) -> None:
+        for peer in self._peers:
+            peer.close()
+        for server in self._servers:
+            server.stop()
+        for stream in self.streams:
+            stream.abort() if self.library.is_ours else stream.close()
+        known = self._known | {asyncio.current_task()}
+        async with asyncio.timeout(PATIENCE):
+            while asyncio.all_tasks() - known:
+                await asyncio.sleep(0.001)
+            if self.library.is_ours:
+                while any(stream._transport is not None for stream in self.streams):
+                    await asyncio.sleep(0.001)
+                self.streams.clear()
+                gc.collect()
+                assert self.unheard == [], self.unheard
+            while len(os.listdir("/proc/self/fd")) > self._fds:
+                await asyncio.sleep(0.001)
+
+
+@pytest.fixture
+async def servers(library: Library) -> AsyncIterator[Servers]:
+    servers = Servers(library)
+    yield servers
+    await servers.close()
+
+
+def address_of(server: Any) -> tuple[str, int]:
+    sockname: tuple[str, int] = next(iter(server._sockets.values())).getsockname()
+    return sockname
+
+
+async def echo(stream: Any) -> None:
+    """Send back line by line, until the client has enough."""
+    try:
+        while True:
+            await stream.write(await stream.read_until(b"\n"))
+    except OSError:
+        stream.close()
+
+
+# ------------------------------------------------------------------------------ listening
+
+
+async def test_listen_is_there_when_it_returns(servers: Servers) -> None:
+    server = servers.make(echo)
+    server.listen(0, "127.0.0.1")
+    with socket.create_connection(address_of(server), 5) as early:  # in the same tick
+        early.send(b"early\n")
+        assert servers.streams == []
+        early.setblocking(False)
+        assert await soon(asyncio.get_running_loop().sock_recv(early, 10)) == b"early\n"
+
+
+async def test_addresses_and_ports(servers: Servers) -> None:
+    server = servers.listening(echo)
+    host, port = address_of(server)
+    assert host == "127.0.0.1" and port > 0
+    peer = await servers.connect(server)
+    await peer.send(b"hello\n")
+    assert await peer.take(6) == b"hello\n"
+    assert servers.addresses == [peer.sock.getsockname()]
+    assert servers.streams[0].socket.getpeername() == peer.sock.getsockname()
+
+
+async def test_add_sockets(servers: Servers) -> None:
+    server = servers.make(echo)
+    bound = [servers.library.netutil.bind_sockets(0, "127.0.0.1")[0] for _ in range(3)]
+    server.add_sockets(bound[:2])
+    server.add_socket(bound[2])
+    assert list(server._sockets.values()) == bound
+    assert list(server._sockets) == [sock.fileno() for sock in bound]
+    for sock in bound:
+        peer = await servers.connect(sock.getsockname())
+        await peer.send(b"x\n")
+        assert await peer.take(2) == b"x\n"
+
+
+@pytest.mark.parametrize("how", ["listen", "bind", "add_sockets"])
+@OURS
+async def test_the_backlog_stays_what_was_asked_for(servers: Servers, how: str) -> None:
+    """asyncio and uvloop would make it 100."""
+    server = servers.make(echo)
+    backlog = 300
+    if how == "listen":
+        server.listen(0, "127.0.0.1", backlog=backlog)
+    elif how == "bind":
+        server.bind(0, "127.0.0.1", backlog=backlog)
+        server.start()
+    else:
+        server.add_sockets(servers.library.netutil.bind_sockets(0, "127.0.0.1", backlog=backlog))
+    sock = next(iter(server._sockets.values()))
+    await (await servers.connect(server)).send(b"x\n")
+    await until(lambda: servers.streams)
+    # struct tcp_info of a listening socket: tcpi_sacked is its backlog (man 7 tcp; ss shows it).
+    room = struct.unpack_from("I", sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104), 28)[0]
+    assert room >= backlog if how == "add_sockets" else room == backlog
+
+
+async def test_bind_and_start(servers: Servers) -> None:
+    server = servers.make(echo)
+    server.bind(0, "127.0.0.1")
+    server.bind(0, "127.0.0.1")
+    assert not server._sockets
+    server.start()
+    assert len(server._sockets) == 2
+    with pytest.raises((RuntimeError, AssertionError)):
+        server.start()
+    server.bind(0, "127.0.0.1")  # once started, it accepts at once
+    assert len(server._sockets) == 3
+    for sock in list(server._sockets.values()):
+        peer = await servers.connect(sock.getsockname())
+        await peer.send(b"x\n")
+        assert await peer.take(2) == b"x\n"
+
+
+@pytest.mark.parametrize("how", ["listen", "bind", "add_sockets"])
+def test_before_the_loop_runs(how: str) -> None:
+    """On the loop that this thread is going to run, and no warning about it."""
+    from tornadoish.netutil import bind_sockets
+    from tornadoish.tcpserver import TCPServer
+
+    class Echo(TCPServer):
+        def handle_stream(self, stream: Any, address: Any) -> Any:
+            return echo(stream)
+
+    loop = new_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            server = Echo()
+            if how == "listen":
+                server.listen(0, "127.0.0.1")
+            elif how == "bind":
+                server.bind(0, "127.0.0.1")
+                server.start()
+            else:
+                server.add_sockets(bind_sockets(0, "127.0.0.1"))
+        with socket.create_connection(address_of(server), 5) as early:
+            early.send(b"early\n")
+            early.setblocking(False)
+            assert loop.run_until_complete(soon(loop.sock_recv(early, 10))) == b"early\n"
+            server.stop()
+        loop.run_until_complete(until(lambda: not server._handlers))
+        loop.run_until_complete(asyncio.sleep(0))
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    if os.environ.get("TORNADOISH_TEST_LOOP") == "uvloop":
+        import uvloop
+
+        return uvloop.new_event_loop()
+    return asyncio.new_event_loop()
+
+
+async def test_a_unix_socket(servers: Servers, tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    server = servers.make(echo)
+    server.add_socket(servers.library.netutil.bind_unix_socket(path))
+    peer = await servers.connect(path)
+    await peer.send(b"hello\n")
+    assert await peer.take(6) == b"hello\n"
+    assert servers.addresses == [""]
+    peer.close()
+    await until(servers.streams[0].closed)
+    server.stop()
+    with pytest.raises(ConnectionRefusedError):
+        await servers.connect(path)
+
+
+# ------------------------------------------------------------------------------ handing over
+
+
+async def test_a_plain_handle_stream(servers: Servers) -> None:
+    server = servers.listening(lambda stream: stream.write(b"hi") and None)
+    assert await (await servers.connect(server)).take(2) == b"hi"
+
+
+async def test_handle_stream_of_the_instance(servers: Servers) -> None:
+    server = servers.listening()
+    server.handle_stream = lambda stream, address: echo(stream)
+    peer = await servers.connect(server)
+    await peer.send(b"x\n")
+    assert await peer.take(2) == b"x\n"
+    assert servers.streams == []
+
+
+async def test_options_reach_the_streams(servers: Servers) -> None:
+    server = servers.listening(echo, max_buffer_size=5000, read_chunk_size=1000)
+    await servers.connect(server)
+    await until(lambda: servers.streams)
+    assert servers.streams[0].max_buffer_size == 5000
+    assert servers.streams[0].read_chunk_size == 1000
+
+
+@OURS
+async def test_a_stream_is_open_when_it_is_handed_over(servers: Servers) -> None:
+    seen: list[Any] = []
+    server = servers.listening(lambda stream: seen.append((stream.socket, stream.closed())))
+    await servers.connect(server)
+    await until(lambda: seen)
+    assert seen[0][0] is not None and seen[0][1] is False
+
+
+@pytest.mark.parametrize("coroutine", [False, True])
+@OURS
+async def test_a_handler_that_raises(
+    servers: Servers, caplog: pytest.LogCaptureFixture, coroutine: bool
+) -> None:
+    """It is logged, its connection is closed, and the server goes on."""
+
+    def fault(stream: Any) -> None:
+        stream.write(b"half")
+        raise ValueError("a fault")
+
+    async def coroutine_fault(stream: Any) -> None:
+        await stream.read_bytes(1)
+        fault(stream)
+
+    server = servers.listening(coroutine_fault if coroutine else fault)
+    for _ in range(2):
+        peer = await servers.connect(server)
+        await peer.send(b"x")
+        with contextlib.suppress(ConnectionResetError):  # what it did not read may do that
+            assert await peer.rest() == b"half"
+    assert [record.name for record in caplog.records] == ["tornado.application"] * 2
+    assert caplog.text.count("ValueError: a fault") == 2
+    assert not server._handlers
+
+
+@OURS
+async def test_a_handler_that_is_cancelled_leaves_no_connection(servers: Servers) -> None:
+    async def wait(stream: Any) -> None:
+        await stream.write(bytes(8 << 20))  # more than the system takes
+
+    server = servers.listening(wait)
+    peer = await servers.connect(server)
+    await until(lambda: server._handlers)
+    next(iter(server._handlers)).cancel()
+    with contextlib.suppress(ConnectionResetError):
+        assert len(await peer.rest()) < 8 << 20
+    await until(lambda: servers.streams[0].fileno() == -1)
+    assert servers.streams[0].closed() and not server._handlers
+
+
+@OURS
+async def test_a_handler_that_is_cancelled_after_start_tls(servers: Servers) -> None:
+    secure: list[Any] = []
+
+    async def upgrade(stream: Any) -> None:
+        secure.append(await stream.start_tls(True, SERVER_TLS))
+        await secure[0].read_bytes(1)
+
+    server = servers.listening(upgrade)
+    context = ssl.create_default_context(cafile=CERT)
+    reader, writer = await soon(
+        asyncio.open_connection(*address_of(server), ssl=context, server_hostname="localhost")
+    )
+    await until(lambda: secure and secure[0].reading())
+    next(iter(server._handlers)).cancel()
+    with contextlib.suppress(OSError):
+        assert await soon(reader.read()) == b""
+    await until(lambda: secure[0].fileno() == -1)
+    writer.transport.abort()
+    with contextlib.suppress(OSError):
+        await soon(writer.wait_closed())
+
+
+async def test_a_handler_that_ends_may_have_given_its_stream_away(servers: Servers) -> None:
+    async def give_away(stream: Any) -> None:
+        await stream.read_bytes(1)
+
+    server = servers.listening(give_away)
+    peer = await servers.connect(server)
+    await peer.send(b"x")
+    await until(lambda: servers.streams)
+    if servers.library.is_ours:
+        await until(lambda: not server._handlers)
+    await soon(servers.streams[0].write(b"still here"))
+    assert await peer.take(10) == b"still here"
+
+
+# ------------------------------------------------------------------------------ stopping
+
+
+async def test_stop(servers: Servers) -> None:
+    server = servers.listening(echo)
+    address = address_of(server)
+    peer = await servers.connect(server)
+    await peer.send(b"before\n")
+    assert await peer.take(7) == b"before\n"
+    server.stop()
+    server.stop()
+    with pytest.raises(ConnectionRefusedError):
+        await servers.connect(address)
+    await peer.send(b"after\n")
+    assert await peer.take(6) == b"after\n"
+    assert len(server._sockets) == 1, "applications still look in there"
+    assert next(iter(server._sockets.values())).fileno() == -1
+
+
+@OURS
+@pytest.mark.parametrize("ticks", [0, 1, 2, 3])
+async def test_stop_right_after_listen(servers: Servers, ticks: int) -> None:
+    server = servers.listening(echo)
+    address, fd = address_of(server), next(iter(server._sockets))
+    for _ in range(ticks):
+        await asyncio.sleep(0)
+    server.stop()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address, 5)
+    # The descriptor's number is free, and the loop has forgotten what it was.
+    sockets = [socket.socket() for _ in range(fd + 1)]
+    with contextlib.ExitStack() as closing:
+        for sock in sockets:
+            closing.enter_context(sock)
+            sock.setblocking(False)
+        again = next((sock for sock in sockets if sock.fileno() == fd), None)
+        if again is not None:
+            listener = closing.enter_context(socket.create_server(("127.0.0.1", 0)))
+            loop = asyncio.get_running_loop()
+            await soon(loop.sock_connect(again, listener.getsockname()))
+            accepted = closing.enter_context(listener.accept()[0])
+            accepted.send(b"x")
+            assert await soon(loop.sock_recv(again, 1)) == b"x"
+    await until(lambda: not server._openings or ticks == 0)
+
+
+@OURS
+async def test_stop_before_start(servers: Servers) -> None:
+    server = servers.make(echo)
+    server.bind(0, "127.0.0.1")
+    sock = server._pending_sockets[0]
+    server.stop()
+    assert sock.fileno() == -1
+
+
+# ------------------------------------------------------------------------------ processes
+
+
+def run(code: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run a program on the loop that the tests run on, with every warning shown."""
+    head = "import asyncio, os, socket, sys\n"
+    if os.environ.get("TORNADOISH_TEST_LOOP") == "uvloop":
+        head += "import uvloop\nnew_loop = uvloop.new_event_loop\n"
+    else:
+        head += "new_loop = asyncio.new_event_loop\n"
+    head += "def run(main):\n    with asyncio.Runner(loop_factory=new_loop) as runner:\n"
+    head += "        return runner.run(main)\n"
+    return subprocess.run(
+        [sys.executable, "-X", "dev", *options, "-c", head + textwrap.dedent(code)],
+        cwd=ROOT, capture_output=True, text=True, timeout=20, check=False,
+    )  # fmt: skip
+
+
+SERVER = """
+    from tornadoish.tcpserver import TCPServer
+    class Server(TCPServer):
+        async def handle_stream(self, stream, address):
+            await stream.read_until(b"\\n")
+            await stream.write(b"hi")
+            await stream.read_until(b"\\n")
+    def port(server):
+        return next(iter(server._sockets.values())).getsockname()[1]
+"""
+
+
+def test_the_program_may_end_while_handlers_wait() -> None:
+    """asyncio.run cancels them; nothing is left unclosed, and nothing is said."""
+    result = run(
+        SERVER + """
+    server = Server()
+    async def main():
+        server.listen(0, "127.0.0.1")
+        client = socket.create_connection(("127.0.0.1", port(server)))
+        client.send(b"a\\n")
+        client.setblocking(False)
+        print(await asyncio.get_running_loop().sock_recv(client, 10))
+        server.stop()
+        return client
+    client = run(main())
+    client.setblocking(True)
+    try:
+        print(client.recv(10))
+    except ConnectionResetError:
+        print(b"")
+    client.close()
+    """
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (0, "b'hi'\nb''\n", "")
+
+
+def test_the_program_may_end_while_it_serves_tls() -> None:
+    result = run(
+        SERVER + f"""
+    import ssl
+    server = Server(ssl_options=dict(certfile={CERT!r}, keyfile={KEY!r}))
+    async def main():
+        server.listen(0, "127.0.0.1")
+        context = ssl.create_default_context(cafile={CERT!r})
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", port(server), ssl=context, server_hostname="localhost")
+        writer.write(b"a\\n")
+        print(await reader.read(2))
+        writer.transport.abort()
+        server.stop()
+    run(main())
+    """
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (0, "b'hi'\n", "")
+
+
+def test_fork() -> None:
+    """Two processes answer on one port, and end when their parent is told to."""
+    result = run(
+        """
+    import signal, threading, time
+    from tornadoish.tcpserver import TCPServer
+    class Server(TCPServer):
+        async def handle_stream(self, stream, address):
+            await stream.write(b"%d" % os.getpid())
+            await stream.read_until_close()
+    server = Server()
+    server.bind(0, "127.0.0.1")
+    port = server._pending_sockets[0].getsockname()[1]
+    if os.fork() == 0:  # the clients
+        signal.alarm(15)
+        pids, clients = set(), []
+        while len(pids) < 2:
+            client = socket.create_connection(("127.0.0.1", port), 10)
+            clients.append(client)
+            pids.add(int(client.recv(20)))
+            if len(pids) < 2:
+                os.kill(next(iter(pids)), signal.SIGSTOP)  # now it is the other one's turn
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+        print(len(pids), os.getppid() in pids, flush=True)
+        os.kill(os.getppid(), signal.SIGTERM)
+        os._exit(0)
+    if "uvloop" in sys.modules:
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    server.start(2)
+    loop = asyncio.get_event_loop()
+    loop.add_signal_handler(signal.SIGTERM, loop.stop)
+    loop.run_forever()
+    loop.close()
+    """,
+        "-W", "error", "-W", "ignore::ResourceWarning", "-W", "ignore:.*fork:DeprecationWarning",
+    )  # fmt: skip
+    assert (result.returncode, result.stdout) == (0, "2 False\n"), result.stderr
+
+
+# ------------------------------------------------------------------------------ TLS
+
+
+def tls_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERT, KEY)
+    return context
+
+
+async def tls_client(server: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    context = ssl.create_default_context(cafile=CERT)
+    opening = asyncio.open_connection(
+        *address_of(server), ssl=context, server_hostname="localhost"
+    )
+    streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] = await soon(opening)
+    return streams
+
+
+async def abort(writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+    with contextlib.suppress(OSError):
+        await soon(writer.wait_closed())
+
+
+@pytest.mark.parametrize("as_context", [False, True])
+@OURS
+async def test_tls(servers: Servers, as_context: bool) -> None:
+    server = servers.listening(echo, ssl_options=tls_context() if as_context else SERVER_TLS)
+    reader, writer = await tls_client(server)
+    writer.write(b"hello\n")
+    assert await soon(reader.readline()) == b"hello\n"
+    (stream,) = servers.streams
+    assert isinstance(stream, servers.library.iostream.SSLIOStream)
+    assert stream.ssl_object.version().startswith("TLSv1.")
+    assert await soon(stream.wait_for_handshake()) is stream
+    await abort(writer)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"certfile": CERT, "keyfile": "/nowhere"}, {"certfile": "/nowhere"}, {"certfiles": CERT}],
+)
+def test_mistakes_in_ssl_options_show_at_once(options: Any) -> None:
+    from tornadoish.tcpserver import TCPServer
+
+    with pytest.raises((OSError, ValueError)):
+        TCPServer(ssl_options=options)
+
+
+@OURS
+async def test_who_speaks_no_tls_is_sent_away(
+    servers: Servers, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = servers.listening(echo, ssl_options=SERVER_TLS)
+    peer = await servers.connect(server)
+    await peer.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    with contextlib.suppress(ConnectionResetError):
+        assert b"HTTP" not in await peer.rest()
+    early = await servers.connect(server)
+    early.close()
+    reader, writer = await tls_client(server)  # the server goes on
+    writer.write(b"hello\n")
+    assert await soon(reader.readline()) == b"hello\n"
+    await abort(writer)
+    assert "Traceback" not in caplog.text
+    assert all(record.levelno < logging.ERROR for record in caplog.records)
+    servers.unheard.clear()  # in debug mode asyncio tells of it
+    assert len(servers.streams) == 1, "only whom hands were shaken with is handed over"
+
+
+@OURS
+async def test_who_is_silent_in_the_handshake_is_dropped(servers: Servers) -> None:
+    server = servers.make(echo, ssl_options=SERVER_TLS)
+    server.ssl_handshake_timeout = 0.05
+    server.listen(0, "127.0.0.1")
+    peer = await servers.connect(server)
+    with contextlib.suppress(ConnectionResetError):
+        assert await peer.rest() == b""
+    assert servers.streams == []
+    servers.unheard.clear()  # in debug mode asyncio tells of it
+
+
+def test_fork_needs_no_running_loop() -> None:
+    from tornadoish.tcpserver import TCPServer
+
+    async def main() -> None:
+        server = TCPServer()
+        server.bind(0, "127.0.0.1")
+        with pytest.raises(RuntimeError, match="before the event loop"):
+            server.start(2)
+        server.stop()
+
+    asyncio.run(main())
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

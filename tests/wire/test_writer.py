@@ -171,7 +171,9 @@ def test_chunked_to_a_1_0_client() -> None:
         server(version="HTTP/1.0").response(OK, headers(TE), None)
 
 
-@pytest.mark.parametrize("value", ["b\r\nc: d", "b\rc", "b\nc", "b\x00c", "b\x7fc", "\u20ac", "\x85\u2028"])
+@pytest.mark.parametrize(
+    "value", ["b\r\nc: d", "b\rc", "b\nc", "b\x00c", "b\x7fc", "\u20ac", "\x85\u2028"]
+)
 def test_no_control_reaches_the_writer_in_a_field(value: str) -> None:
     """HTTPHeaders is the gate: it takes in nothing that the writer would have to refuse."""
     for name, text in (("A", value), (value, "a")):

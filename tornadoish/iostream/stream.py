@@ -128,6 +128,7 @@ class IOStream(BaseIOStream):
         )
         future: asyncio.Future[SSLIOStream] = self._get_loop().create_future()
         transport, self._transport, self._state = self._transport, None, CLOSED
+        transport.pause_reading()  # what comes before the loop takes over would come here
         stream.set_close_callback(self._close_callback)
         self._close_callback = None
         self.successor = stream
@@ -214,11 +215,6 @@ class SSLIOStream(IOStream):
         if address is not None:
             await loop.sock_connect(sock, address)
         await loop.create_connection(lambda: self, sock=sock, ssl=context, server_hostname=name)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        if self.on_open is not None and exc is not None:  # a server's, and never opened
-            gen_log.warning("TLS handshake failed: %s", exc)
-        super().connection_lost(exc)
 
     def wait_for_handshake(self) -> asyncio.Future[SSLIOStream]:
         """A future of this stream, done when hands are shaken."""
