@@ -1,6 +1,6 @@
 """Prints docs/states.md from the state tables, so that it cannot drift from them.
 
-    python docs/print_states.py > docs/states.md
+python docs/print_states.py > docs/states.md
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ def meanings(title: str, names: tuple[Named, ...]) -> list[str]:
     return [f"### {title}", "", *[f"- `{n}`: {n.meaning}" for n in names], ""]
 
 
-def table(corner: str, columns: tuple[Named, ...], rows: list[tuple[Named, list[str]]]) -> list[str]:
+def table(
+    corner: str, columns: tuple[Named, ...], rows: list[tuple[Named, list[str]]]
+) -> list[str]:
     """A Markdown table."""
     head = "| " + " | ".join([corner, *map(repr, columns)]) + " |"
     rule = "|" + "---|" * (len(columns) + 1)
@@ -48,8 +50,8 @@ def page() -> str:
         "",
         "## One half of a connection",
         "",
-        "What is received and what is sent are two machines over one table, in both roles. An empty",
-        "cell is illegal: asking for it is a bug and raises.",
+        "What is received and what is sent are two machines over one table, in both roles. An",
+        "empty cell is illegal: asking for it is a bug and raises.",
         "",
         *table("state", EVENTS, half),
         *diagram(),

@@ -35,7 +35,9 @@ def test_every_python_block_of_the_readme_compiles() -> None:
 
 
 def test_ci_calls_the_readme_s_test_command() -> None:
-    command = re.findall(r"^python3 -m venv .*tox.*$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    command = re.findall(
+        r"^python3 -m venv .*tox.*$", (ROOT / "README.md").read_text(), re.MULTILINE
+    )
     assert len(command) == 1
     script = (ROOT / ".ci" / "run").read_text()
     assert "README.md" in script and 'eval "$command"' in script

@@ -91,7 +91,7 @@ class LogFormatter(logging.Formatter):
         """The record as text; never raises for a message that does not fit its arguments."""
         try:
             message = record.getMessage()
-        except Exception as error:  # noqa: BLE001  # a broken log call must not end a request
+        except Exception as error:  # a broken log call must not end a request
             message = f"Bad message ({error!r}): {record.msg!r} % {record.args!r}"
         record.message = _escape_unprintable(message)
         record.asctime = self.formatTime(record, self.datefmt)

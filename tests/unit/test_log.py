@@ -31,7 +31,7 @@ class Terminal(io.StringIO):
 @pytest.fixture
 def logger() -> Iterator[logging.Logger]:
     """A logger of its own, with its handlers closed afterwards."""
-    logger = logging.Logger("test")  # noqa: LOG001  # in no registry: it leaves nothing behind
+    logger = logging.Logger("test")  # in no registry: it leaves nothing behind
     yield logger
     for handler in logger.handlers:
         handler.close()

@@ -27,13 +27,13 @@ import uvloop
 
 import tornadoish.log
 from tornadoish import netutil
-from tornadoish.netutil import accepting
 from tornadoish.netutil import (
     DefaultLoopResolver,
     ExecutorResolver,
     OverrideResolver,
     Resolver,
     ThreadedResolver,
+    accepting,
     add_accept_handler,
     bind_sockets,
     bind_unix_socket,
@@ -195,7 +195,8 @@ def test_port_0_keeps_looking_while_its_port_is_taken_on_another_family() -> Non
         """
 import socket
 from tornadoish.netutil import bind_sockets
-taken = [socket.create_server(("::1", port), family=socket.AF_INET6) for port in range(40000, 40007)]
+v6 = socket.AF_INET6
+taken = [socket.create_server(("::1", port), family=v6) for port in range(40000, 40007)]
 sockets = bind_sockets(0)
 print([sock.getsockname()[:2] for sock in sockets])
 more = socket.create_server(("127.0.0.1", 40000))  # what was tried has been let go
@@ -627,7 +628,7 @@ def test_a_client_checks_the_certificate_by_default(options: dict[str, Any]) -> 
 
 
 def test_a_client_checks_the_host_name_by_default() -> None:
-    with pytest.raises(ssl.SSLCertVerificationError, match="example.com"):
+    with pytest.raises(ssl.SSLCertVerificationError, match=r"example\.com"):
         handshake(SERVER_OPTIONS, {"ca_certs": CERT}, "example.com")
     with pytest.raises(ValueError, match="server_hostname"):
         handshake(SERVER_OPTIONS, {"ca_certs": CERT}, None)

@@ -168,7 +168,7 @@ def test_parameters_belong_to_one_request(tornado_or_ours: ModuleType) -> None:
 
 def test_a_matcher_keeps_the_dict_it_returned() -> None:
     class Constant(Matcher):
-        params: dict[str, Any] = {"x": 1}  # noqa: RUF012
+        params: dict[str, Any] = {"x": 1}
 
         def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
             return self.params

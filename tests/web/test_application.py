@@ -64,9 +64,7 @@ async def test_forms_of_routes(framework: Framework, serve: Serve, say: Any) -> 
 
 
 async def test_a_handler_by_its_dotted_name(framework: Framework, serve: Serve) -> None:
-    site = await serve(
-        [("/", f"{framework.name}.web.RedirectHandler", {"url": "/there"})]
-    )
+    site = await serve([("/", f"{framework.name}.web.RedirectHandler", {"url": "/there"})])
     assert (await site.get("/", follow_redirects=False)).headers["Location"] == "/there"
 
 
@@ -147,9 +145,7 @@ async def test_no_route_is_a_404_for_all_methods(serve: Serve, say: Any, method:
     assert "404: Not Found" in response.text
 
 
-async def test_find_handler_may_be_overridden(
-    framework: Framework, serve: Serve, say: Any
-) -> None:
+async def test_find_handler_may_be_overridden(framework: Framework, serve: Serve, say: Any) -> None:
     """distributed's way; it reads handler_class of what it gets."""
     seen: list[Any] = []
 

@@ -91,9 +91,7 @@ async def test_all_arguments(
 
 @pytest.mark.parametrize("family", ["", "query_", "body_"])
 @pytest.mark.parametrize("default", [None, "", "x", 7, [1]])
-async def test_a_default(
-    framework: Framework, serve: Serve, family: str, default: Any
-) -> None:
+async def test_a_default(framework: Framework, serve: Serve, family: str, default: Any) -> None:
     def act(self: Any) -> Any:
         method = getattr(self, f"get_{family}argument")
         assert method("missing", default) is default

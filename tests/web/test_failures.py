@@ -36,9 +36,7 @@ def handler_that(web: Any, act: Callable[[Any], None], *, coroutine: bool, **mor
     return type("Handler", (web.RequestHandler,), {"get": get if coroutine else act, **more})
 
 
-plain_or_coroutine = pytest.mark.parametrize(
-    "coroutine", [False, True], ids=["plain", "coroutine"]
-)
+plain_or_coroutine = pytest.mark.parametrize("coroutine", [False, True], ids=["plain", "coroutine"])
 
 
 # ---- Exceptions that are no HTTPError --------------------------------------------------------

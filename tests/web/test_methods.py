@@ -59,9 +59,7 @@ async def test_what_a_handler_does_not_have_is_405(web: Any, serve: Serve, metho
 
 
 @pytest.mark.parametrize("method", ["PROPFIND", "get", "__class__", "WRITE", "TRACE"])
-async def test_a_method_that_is_not_supported_is_405(
-    web: Any, serve: Serve, method: str
-) -> None:
+async def test_a_method_that_is_not_supported_is_405(web: Any, serve: Serve, method: str) -> None:
     reached: list[str] = []
 
     class Handler(web.RequestHandler):
@@ -433,9 +431,7 @@ async def test_wrong_number_of_groups_is_a_500(
 
 
 @pytest.mark.parametrize("target", ["/", "/x"])
-async def test_settings_and_application_are_at_hand(
-    web: Any, serve: Serve, target: str
-) -> None:
+async def test_settings_and_application_are_at_hand(web: Any, serve: Serve, target: str) -> None:
     class Handler(web.RequestHandler):
         def get(self) -> None:
             assert self.settings is self.application.settings

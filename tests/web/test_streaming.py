@@ -82,9 +82,7 @@ async def test_a_streamed_body_in_chunks(web: Any, serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("coroutine", [False, True], ids=["plain", "coroutine"])
-async def test_a_streaming_handler_without_a_body(
-    web: Any, serve: Serve, coroutine: bool
-) -> None:
+async def test_a_streaming_handler_without_a_body(web: Any, serve: Serve, coroutine: bool) -> None:
     @web.stream_request_body
     class Handler(web.RequestHandler):
         if coroutine:
@@ -153,9 +151,7 @@ async def test_the_limit_may_be_set_in_prepare(
         def prepare(self) -> None:
             self.size = 0
 
-    site = await serve(
-        [("/", Handler), ("/strict", Strict)], server={"max_body_size": 1000}
-    )
+    site = await serve([("/", Handler), ("/strict", Strict)], server={"max_body_size": 1000})
     assert (await site.post("/", content=b"x" * size)).text == str(size)
     peer = await site.connect()
     answer = await peer.ask(*POST, "Content-Length: 5001")
@@ -304,9 +300,7 @@ async def test_a_client_that_goes_away_while_a_handler_waits(web: Any, serve: Se
     assert events == ["get", "close", "end", "on_finish"]
 
 
-async def test_on_connection_close_is_not_for_answered_requests(
-    web: Any, serve: Serve
-) -> None:
+async def test_on_connection_close_is_not_for_answered_requests(web: Any, serve: Serve) -> None:
     events: list[str] = []
 
     class Handler(web.RequestHandler):
@@ -324,9 +318,7 @@ async def test_on_connection_close_is_not_for_answered_requests(
     assert events == []
 
 
-async def test_writing_to_a_client_that_went_away(
-    framework: Framework, serve: Serve
-) -> None:
+async def test_writing_to_a_client_that_went_away(framework: Framework, serve: Serve) -> None:
     errors: list[type] = []
     gone = asyncio.Event()
 

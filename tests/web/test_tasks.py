@@ -167,9 +167,7 @@ def _put(cls: Any, name: str, function: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["plain", "coroutine", "coroutine prepare", "future"])
-async def test_one_context_for_a_request(
-    framework: Framework, serve: Serve, kind: str
-) -> None:
+async def test_one_context_for_a_request(framework: Framework, serve: Serve, kind: str) -> None:
     seen: list[str] = []
 
     class Handler(framework.web.RequestHandler):
@@ -406,9 +404,7 @@ async def test_hooks_may_be_replaced_after_the_fact(
     assert events == ["prepare", ("handle", KeyError), ("log", KeyError), "on_finish"]
 
 
-async def test_init_may_be_wrapped(
-    web: Any, serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_init_may_be_wrapped(web: Any, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Any] = []
     original = web.RequestHandler.__init__
 

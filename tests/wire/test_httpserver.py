@@ -15,7 +15,6 @@ from typing import Any
 
 import httpx
 import pytest
-
 from streams import CERT, KEY, SERVER_TLS, Library, Peer
 from support import PATIENCE, Client, get, post, soon, until
 

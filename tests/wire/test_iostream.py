@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-
 from streams import Library, Streams
 from support import soon, until
 
@@ -690,7 +689,7 @@ async def test_a_closed_stream_is_freed_without_the_collector(streams: Streams) 
     peer.close()
     with pytest.raises(OSError):
         await soon(read)
-    await until(lambda: stream.fileno() == -1)
+    await until(lambda: stream.fileno() == -1)  # noqa: F821 - deleted below
     gc.collect()
     gc.disable()
     try:

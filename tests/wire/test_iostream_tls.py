@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-
 from streams import CERT, CLIENT_TLS, KEY, SERVER_TLS, Library, Peer, Streams, socket_pair
 from support import soon, until
 
@@ -86,7 +85,11 @@ async def test_connect(streams: Streams, as_context: bool) -> None:
 
 @pytest.mark.parametrize(
     ("options", "name"),
-    [(CLIENT_TLS, "example.org"), (None, "localhost"), ({"cert_reqs": ssl.CERT_REQUIRED}, "localhost")],
+    [
+        (CLIENT_TLS, "example.org"),
+        (None, "localhost"),
+        ({"cert_reqs": ssl.CERT_REQUIRED}, "localhost"),
+    ],
     ids=["wrong name", "unknown issuer by default", "unknown issuer"],
 )  # fmt: skip
 async def test_a_certificate_that_proves_nothing_is_refused(
@@ -342,9 +345,7 @@ async def test_start_tls_refuses_what_came_in_the_clear_and_nobody_read(streams:
 async def test_start_tls_with_a_certificate_that_proves_nothing(
     streams: Streams, caplog: pytest.LogCaptureFixture
 ) -> None:
-    *_, server_future, client_future = await upgraded(
-        streams, {"cert_reqs": ssl.CERT_REQUIRED}
-    )
+    *_, server_future, client_future = await upgraded(streams, {"cert_reqs": ssl.CERT_REQUIRED})
     with pytest.raises((streams.io.StreamClosedError, ssl.SSLError)) as caught:
         await soon(client_future)
     with pytest.raises((streams.io.StreamClosedError, ssl.SSLError)):
@@ -392,7 +393,7 @@ async def test_what_a_peer_sends_to_nobody_over_tls_is_not_hoarded(streams: Stre
             server_hostname="localhost",
         )
     )
-    streams.at_end(lambda: writer.transport.abort())
+    streams.at_end(writer.transport.abort)
     await soon(shaken)
     total = 20 << 20
 

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from streams import CERT, KEY, SERVER_TLS, Library, Peer
 from support import PATIENCE, soon, until
 
@@ -454,7 +453,8 @@ SERVER = """
 def test_the_program_may_end_while_handlers_wait() -> None:
     """asyncio.run cancels them; nothing is left unclosed, and nothing is said."""
     result = run(
-        SERVER + """
+        SERVER
+        + """
     server = Server()
     async def main():
         server.listen(0, "127.0.0.1")
@@ -478,7 +478,8 @@ def test_the_program_may_end_while_handlers_wait() -> None:
 
 def test_the_program_may_end_while_it_serves_tls() -> None:
     result = run(
-        SERVER + f"""
+        SERVER
+        + f"""
     import ssl
     server = Server(ssl_options=dict(certfile={CERT!r}, keyfile={KEY!r}))
     async def main():
@@ -547,9 +548,7 @@ def tls_context() -> ssl.SSLContext:
 
 async def tls_client(server: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     context = ssl.create_default_context(cafile=CERT)
-    opening = asyncio.open_connection(
-        *address_of(server), ssl=context, server_hostname="localhost"
-    )
+    opening = asyncio.open_connection(*address_of(server), ssl=context, server_hostname="localhost")
     streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] = await soon(opening)
     return streams
 

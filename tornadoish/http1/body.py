@@ -97,7 +97,16 @@ class UntilCloseBody:
 class ChunkedBody:
     """A body in chunks, with extensions ignored and trailers kept (RFC 9112, 7.1)."""
 
-    __slots__ = ("_excess", "_expect", "_fault", "_left", "_limits", "_seen", "max_bytes", "trailers")
+    __slots__ = (
+        "_excess",
+        "_expect",
+        "_fault",
+        "_left",
+        "_limits",
+        "_seen",
+        "max_bytes",
+        "trailers",
+    )
 
     def __init__(self, limits: Limits, max_bytes: int) -> None:
         self._limits = limits

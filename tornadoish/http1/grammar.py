@@ -35,9 +35,41 @@ CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15}+)(?:[ \t]*+;[\t\x20-\x7e\x80-\xff]
 
 # RFC 9110, 6.5.1: fields that must not be merged from a trailer section.
 NOT_IN_TRAILERS = frozenset(
-    """transfer-encoding content-length host connection keep-alive te trailer upgrade
-    proxy-connection expect max-forwards cache-control pragma range if-match if-none-match
-    if-modified-since if-unmodified-since if-range authorization proxy-authorization cookie
-    set-cookie content-encoding content-type content-range age date expires location retry-after
-    vary warning www-authenticate proxy-authenticate""".split()
+    [
+        "transfer-encoding",
+        "content-length",
+        "host",
+        "connection",
+        "keep-alive",
+        "te",
+        "trailer",
+        "upgrade",
+        "proxy-connection",
+        "expect",
+        "max-forwards",
+        "cache-control",
+        "pragma",
+        "range",
+        "if-match",
+        "if-none-match",
+        "if-modified-since",
+        "if-unmodified-since",
+        "if-range",
+        "authorization",
+        "proxy-authorization",
+        "cookie",
+        "set-cookie",
+        "content-encoding",
+        "content-type",
+        "content-range",
+        "age",
+        "date",
+        "expires",
+        "location",
+        "retry-after",
+        "vary",
+        "warning",
+        "www-authenticate",
+        "proxy-authenticate",
+    ]
 )

@@ -19,7 +19,7 @@ class Limits:
     body_bytes: int = 100 * 1024 * 1024
     #: bytes of a chunk's size line with its extensions, without its line end; above: 400
     chunk_line_bytes: int = 4 * 1024
-    #: bytes of all size lines together, not counting 16 and twice the data of each chunk; above: 400
+    #: bytes of all size lines together, but for 16 and twice the data of each chunk; above: 400
     chunk_excess_bytes: int = 16 * 1024
     #: bytes of a trailer section; above: 431
     trailer_bytes: int = 8 * 1024

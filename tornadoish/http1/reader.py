@@ -112,15 +112,15 @@ class Reader:
 
     __slots__ = (
         "_blank",
+        "_body",
         "_head_end",
         "_last",
         "_last_data",
         "_last_line",
         "_last_state",
-        "_short",
-        "_body",
         "_line_end",
         "_searched",
+        "_short",
         "buffer",
         "expects_continue",
         "is_client",
@@ -387,5 +387,3 @@ class Reader:
 
     def __repr__(self) -> str:
         return f"<Reader {self.state} {self.buffer!r}>"
-
-

@@ -126,9 +126,7 @@ class Writer:
             return b"%b%x\r\n%b\r\n" % (head, len(chunk), chunk), left
         return (head if left == _NOTHING else head + chunk), left
 
-    def _framing(
-        self, code: int, index: dict[str, str], pairs: Pairs
-    ) -> tuple[int, str, Pairs]:
+    def _framing(self, code: int, index: dict[str, str], pairs: Pairs) -> tuple[int, str, Pairs]:
         """How the body is framed (RFC 9112, 6.3): what may be written of it, the field that says so
         if there is none yet, and the fields to write."""
         if code == 204 or code == 304:
@@ -262,5 +260,3 @@ def _length_or_chunked(index: dict[str, str], may_chunk: bool) -> tuple[int, str
 
 def _is_target(target: str) -> bool:
     return target.isascii() and target.isprintable() and " " not in target
-
-

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import copy_context
+
 from tornadoish.http1connection.parameters import HTTP1ConnectionParameters
 from tornadoish.http1connection.pump import PUMP, Message, MessagePump
 from tornadoish.http1connection.single import SinglePump

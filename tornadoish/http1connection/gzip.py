@@ -25,9 +25,7 @@ class GzipMessageDelegate(HTTPMessageDelegate):
     :param max_body_size: bytes that the body may have when decompressed.
     """
 
-    def __init__(
-        self, delegate: HTTPMessageDelegate, chunk_size: int, max_body_size: int
-    ) -> None:
+    def __init__(self, delegate: HTTPMessageDelegate, chunk_size: int, max_body_size: int) -> None:
         self._delegate = delegate
         self._chunk_size = chunk_size
         self._left = max_body_size

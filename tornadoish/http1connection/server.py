@@ -5,10 +5,10 @@ The life of a request, told once:
 1. Bytes arrive. The stream puts them into its buffer and calls the pump (``bytes_arrived``).
 2. The reader takes a head from the buffer, or waits for more of it. A head that is not what the RFC
    says is refused with its status and the connection is closed.
-3. An ``HTTP1Connection`` is made for the request, and a context for its variables. The application's
-   ``start_request`` gives a delegate; it is told of the head (``headers_received``).
-4. The body goes to the delegate as it arrives (``data_received``), then its end (``finish``). Where a
-   call returns an awaitable, a task waits for it and the transport is paused.
+3. An ``HTTP1Connection`` is made for the request, and a context for its variables. The
+   application's ``start_request`` gives a delegate; it is told of the head (``headers_received``).
+4. The body goes to the delegate as it arrives (``data_received``), then its end (``finish``). Where
+   a call returns an awaitable, a task waits for it and the transport is paused.
 5. The delegate, now or later, answers through the connection: ``write_headers``, ``write``,
    ``finish``. What is written while the pump runs is gathered and sent at once.
 6. When both halves are through, the state table says whether the next request may come.
@@ -95,7 +95,10 @@ class HTTP1ServerConnection(MessagePump):
         return message.variables.run(self._start, message, line, headers)
 
     def _start(
-        self, message: HTTP1Connection, line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
+        self,
+        message: HTTP1Connection,
+        line: RequestStartLine | ResponseStartLine,
+        headers: HTTPHeaders,
     ) -> Awaitable[None] | None:
         """The first calls for a message, in its context."""
         delegate = self._start_request(self, message)
@@ -128,5 +131,3 @@ class HTTP1ServerConnection(MessagePump):
         self._delegate.on_close(self)
         if self._closed is not None and not self._closed.done():
             self._closed.set_result(None)
-
-

@@ -124,5 +124,3 @@ class SinglePump(MessagePump):
         result, self._result = self._result, None
         if result is not None and not result.done():
             result.set_result(alive)
-
-

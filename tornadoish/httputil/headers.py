@@ -9,13 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, MutableMapping
 from functools import lru_cache
-from typing import Any
-
-from typing_extensions import Self
+from typing import Any, Self
 
 from tornadoish.httputil.abnf import FIELD_VALUE, is_token
 from tornadoish.httputil.errors import HTTPInputError
-
 
 OWS = " \t"  # RFC 9110, 5.6.3: all that may surround a value, whatever Unicode calls white space
 
@@ -80,9 +77,7 @@ class HTTPHeaders(MutableMapping[str, str]):
             self.update(*args, **kwargs)
 
     @classmethod
-    def from_pairs(
-        cls, pairs: list[tuple[str, str]], index: dict[str, str] | None = None
-    ) -> Self:
+    def from_pairs(cls, pairs: list[tuple[str, str]], index: dict[str, str] | None = None) -> Self:
         """Headers over ``pairs`` (taken over, not copied) that the caller has validated.
 
         ``index`` (lower-case name to joined value) is what the caller has looked up already.

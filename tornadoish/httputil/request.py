@@ -10,9 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
-
-from typing_extensions import Self
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from tornadoish.escape import parse_qs_bytes
 from tornadoish.httputil.cookies import parse_cookie
@@ -29,7 +27,7 @@ T = TypeVar("T")
 MAX_QUERY_ARGUMENTS = 1000
 
 
-class lazy(Generic[T]):  # noqa: N801 - reads as a decorator
+class lazy(Generic[T]):
     """An attribute computed by the first access; assigning to it replaces it, as to any other."""
 
     def __init__(self, compute: Callable[[Any], T]) -> None:
@@ -169,7 +167,7 @@ class HTTPServerRequest:
 
     @lazy
     def protocol(self) -> str:
-        """"http" or "https"."""
+        """ "http" or "https"."""
         scheme: str = getattr(self._context, "protocol", "http")
         return scheme
 
@@ -256,7 +254,7 @@ class HTTPServerRequest:
         end = time.time() if self._finish_time is None else self._finish_time
         return end - self._start_time
 
-    def get_ssl_certificate(self, binary_form: bool = False) -> None | dict[str, Any] | bytes:
+    def get_ssl_certificate(self, binary_form: bool = False) -> dict[str, Any] | bytes | None:
         """The client's certificate, as :meth:`ssl.SSLObject.getpeercert` gives it.
 
         None without TLS, or when the client sent none; it sends one only if the server's context
@@ -265,12 +263,10 @@ class HTTPServerRequest:
         ssl_object = getattr(self._context, "ssl_object", None)
         if ssl_object is None:
             return None
-        certificate: None | dict[str, Any] | bytes = ssl_object.getpeercert(binary_form)
+        certificate: dict[str, Any] | bytes | None = ssl_object.getpeercert(binary_form)
         return certificate
 
     def __repr__(self) -> str:
         names = ("protocol", "host", "method", "uri", "version", "remote_ip")
         shown = ", ".join([f"{name}={getattr(self, name)!r}" for name in names])
         return f"{type(self).__name__}({shown})"
-
-

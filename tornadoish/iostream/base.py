@@ -171,9 +171,9 @@ class BaseIOStream(asyncio.Protocol):
             return
         if self._read is not None:
             self._try_read(self._read)
-        if self._receiver is None and self._read is None:
-            if len(buffer) >= self.read_chunk_size:
-                self.pause_reading()
+        nobody = self._receiver is None and self._read is None
+        if nobody and len(buffer) >= self.read_chunk_size:
+            self.pause_reading()
 
     def eof_received(self) -> bool:
         if self._receiver is not None:

@@ -67,9 +67,7 @@ class IOStream(BaseIOStream):
     def _open(
         self: Self, future: asyncio.Future[Self], address: Any, server_hostname: str | None
     ) -> None:
-        self._opening = self._get_loop().create_task(
-            self._make_transport(address, server_hostname)
-        )
+        self._opening = self._get_loop().create_task(self._make_transport(address, server_hostname))
         self._opening.add_done_callback(lambda opening: self._opened(opening, future, address))
 
     def _opened(

@@ -102,9 +102,7 @@ class Application(ReversibleRouter):
         if settings.get("debug"):
             settings.setdefault("serve_traceback", True)
         self.wildcard_router = _ApplicationRouter(self, handlers)
-        self.default_router = _ApplicationRouter(
-            self, [Rule(AnyMatches(), self.wildcard_router)]
-        )
+        self.default_router = _ApplicationRouter(self, [Rule(AnyMatches(), self.wildcard_router)])
         # Tasks of handlers that wait: the loop itself would hold them only weakly.
         self._running: set[asyncio.Task[None]] = set()
 
@@ -167,9 +165,7 @@ class Application(ReversibleRouter):
         path_kwargs: dict[str, bytes] | None = None,
     ) -> _HandlerDelegate:
         """A delegate that answers ``request`` with a new ``target_class``."""
-        return _HandlerDelegate(
-            self, request, target_class, target_kwargs, path_args, path_kwargs
-        )
+        return _HandlerDelegate(self, request, target_class, target_kwargs, path_args, path_kwargs)
 
     def reverse_url(self, name: str, *args: Any) -> str:
         """The path of the route called ``name``, with ``args`` in its groups.

@@ -1,8 +1,8 @@
 """RequestHandler: what an application's handlers derive from.
 
 It is put together from parts, each on top of the one before: ``Exchange`` (the answer), then
-``Arguments`` (what is asked), then ``Failures`` (what goes wrong), and here the life of a request: prepare,
-the method, finish. (Interface: Tornado, web.RequestHandler.)
+``Arguments`` (what is asked), then ``Failures`` (what goes wrong), and here the life of a request:
+prepare, the method, finish. (Interface: Tornado, web.RequestHandler.)
 """
 
 from __future__ import annotations
@@ -157,9 +157,7 @@ class RequestHandler(Failures):
         if self._prepared_future is not None and not self._prepared_future.done():
             self._prepared_future.set_result(None)
 
-    def _run(
-        self, args: Sequence[Any], kwargs: dict[str, Any]
-    ) -> Coroutine[Any, Any, None] | None:
+    def _run(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Coroutine[Any, Any, None] | None:
         """Run a request whose method is a plain function: the same steps, at once. If something has
         to be waited for all the same, the rest of them is returned."""
         called = False
@@ -180,9 +178,7 @@ class RequestHandler(Failures):
         steps = self._rest(pending, called=called)
         return self._go_on(steps, next(steps))
 
-    async def _execute(
-        self, transforms: list[OutputTransform], *args: Any, **kwargs: Any
-    ) -> None:
+    async def _execute(self, transforms: list[OutputTransform], *args: Any, **kwargs: Any) -> None:
         """Run a request (in a task). Integrations wrap this one under Tornado's private name."""
         if transforms:
             self._transforms = transforms
@@ -191,7 +187,7 @@ class RequestHandler(Failures):
             await self._go_on(steps, pending)
 
     async def _go_on(self, steps: Steps, pending: Awaitable[Any]) -> None:
-        """Wait for one step after the other; their errors are handled where they would be raised."""
+        """Wait for one step after the other; their errors are handled where they would arise."""
         step: Awaitable[Any] | None = pending
         while step is not None:
             try:
