@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import gc
 import json
-import os
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -15,7 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
-from streams import CERT, KEY, SERVER_TLS, Library, Peer
+from streams import CERT, KEY, SERVER_TLS, Library, Peer, open_sockets
 from support import PATIENCE, Client, get, post, soon, until
 
 OURS = pytest.mark.parametrize("library", ["tornadoish"], indirect=True)
@@ -37,7 +36,7 @@ class Https:
         self.unheard: list[dict[str, Any]] = []
         self._servers: list[Any] = []
         self._known = asyncio.all_tasks()
-        self._fds = len(os.listdir("/proc/self/fd"))
+        self._sockets = open_sockets()
         asyncio.get_running_loop().set_exception_handler(
             lambda _, context: self.unheard.append(context)
         )
@@ -85,7 +84,7 @@ class Https:
         self.requests.clear()
         known = self._known | {asyncio.current_task()}
         async with asyncio.timeout(PATIENCE):
-            while asyncio.all_tasks() - known or len(os.listdir("/proc/self/fd")) > self._fds:
+            while asyncio.all_tasks() - known or open_sockets() > self._sockets:
                 await asyncio.sleep(0.001)
         gc.collect()
         if self.library.is_ours:

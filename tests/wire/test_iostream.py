@@ -39,7 +39,8 @@ async def fails(streams: Streams, future: Any) -> BaseException:
     """The StreamClosedError that ``future`` must fail with."""
     with pytest.raises(streams.io.StreamClosedError) as caught:
         await soon(future)
-    return caught.value
+    error: BaseException = caught.value
+    return error
 
 
 # ------------------------------------------------------------------------------ reading
@@ -197,8 +198,9 @@ async def test_read_until_close_ends_with_our_own_close_too(streams: Streams) ->
 async def test_one_read_at_a_time(streams: Streams) -> None:
     stream, peer = streams.pair()
     first = stream.read_bytes(3)
-    with pytest.raises(AssertionError, match="Already reading"):
-        stream.read_until(b"x")
+    if streams.library.is_ours or __debug__:  # Tornado relies on assert statements
+        with pytest.raises(AssertionError, match="Already reading"):
+            stream.read_until(b"x")
     await peer.send(b"abc")
     assert await soon(first) == b"abc"
 
@@ -370,7 +372,7 @@ async def test_writes_to_a_peer_that_does_not_read_wait(streams: Streams) -> Non
 
 async def test_awaited_writes_never_hoard(streams: Streams) -> None:
     stream, peer = await streams.open_pair(small=True)
-    most, total = 0, 16 << 20
+    most, total = 0, 4 << 20
 
     async def produce() -> None:
         nonlocal most
@@ -461,13 +463,13 @@ async def test_a_cork_does_not_hoard(streams: Streams) -> None:
     stream, peer = streams.pair(small=True)
     await soon(stream.write(b"-"))
     stream.cork()
-    futures = [stream.write(b"x" * 1024) for _ in range(4096)]
+    futures = [stream.write(b"x" * 1024) for _ in range(1024)]
     assert sum(map(len, stream.corked)) <= 64 * 1024
     assert not futures[-1].done(), "whoever waits for it stops writing"
-    taking = asyncio.ensure_future(peer.take(1 + (4 << 20)))
+    taking = asyncio.ensure_future(peer.take(1 + (1 << 20)))
     await soon(futures[-1])
     stream.uncork()
-    assert len(await taking) == 1 + (4 << 20)
+    assert len(await taking) == 1 + (1 << 20)
 
 
 @OURS
@@ -584,7 +586,7 @@ async def test_a_close_callback_that_raises_is_logged(
 ) -> None:
     stream, peer = streams.pair()
     await soon(stream.write(b"-"))
-    stream.set_close_callback(lambda: 1 // 0)  # type: ignore[arg-type,return-value]
+    stream.set_close_callback(lambda: 1 // 0)
     peer.close()
     await until(stream.closed)
     assert "ZeroDivisionError" in caplog.text

@@ -342,6 +342,36 @@ async def test_start_tls_refuses_what_came_in_the_clear_and_nobody_read(streams:
     assert await soon(stream.read_until(b"\n")) == b"INJECTED\n"
 
 
+@OURS
+async def test_a_peer_that_is_quick_after_start_tls(streams: Streams) -> None:
+    """Its hello is there before the loop has taken over: the old stream must not swallow it."""
+    stream, peer = await streams.open_pair()
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    context = ssl.create_default_context(cafile=CERT)
+    client = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    futures: list[Any] = []
+    loop = asyncio.get_running_loop()
+    peer.sock.send(outgoing.read())
+    # Called in the very round of the loop in which the hello is read; uvloop reads before it calls.
+    if "uvloop" in type(loop).__module__:
+        futures.append(stream.start_tls(True, SERVER_TLS))
+    else:
+        loop.call_soon(lambda: futures.append(stream.start_tls(True, SERVER_TLS)))
+    while True:
+        incoming.write(await soon(loop.sock_recv(peer.sock, 65536)))
+        try:
+            client.do_handshake()
+        except ssl.SSLWantReadError:
+            continue
+        break
+    client.write(b"hello")
+    await peer.send(outgoing.read())
+    secure = streams.keep(await soon(futures[0]))
+    assert await soon(secure.read_bytes(5)) == b"hello"
+
+
 async def test_start_tls_with_a_certificate_that_proves_nothing(
     streams: Streams, caplog: pytest.LogCaptureFixture
 ) -> None:

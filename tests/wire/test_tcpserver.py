@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from streams import CERT, KEY, SERVER_TLS, Library, Peer
+from streams import CERT, KEY, SERVER_TLS, Library, Peer, open_sockets
 from support import PATIENCE, soon, until
 
 OURS = pytest.mark.parametrize("library", ["tornadoish"], indirect=True)
@@ -45,7 +45,7 @@ class Servers:
         self._servers: list[Any] = []
         self._peers: list[Peer] = []
         self._known = asyncio.all_tasks()
-        self._fds = len(os.listdir("/proc/self/fd"))
+        self._sockets = open_sockets()
         asyncio.get_running_loop().set_exception_handler(
             lambda _, context: self.unheard.append(context)
         )
@@ -95,7 +95,7 @@ class Servers:
                 self.streams.clear()
                 gc.collect()
                 assert self.unheard == [], self.unheard
-            while len(os.listdir("/proc/self/fd")) > self._fds:
+            while open_sockets() > self._sockets:
                 await asyncio.sleep(0.001)
 
 
@@ -185,8 +185,9 @@ async def test_bind_and_start(servers: Servers) -> None:
     assert not server._sockets
     server.start()
     assert len(server._sockets) == 2
-    with pytest.raises((RuntimeError, AssertionError)):
-        server.start()
+    if servers.library.is_ours or __debug__:  # Tornado relies on assert statements
+        with pytest.raises((RuntimeError, AssertionError)):
+            server.start()
     server.bind(0, "127.0.0.1")  # once started, it accepts at once
     assert len(server._sockets) == 3
     for sock in list(server._sockets.values()):
@@ -316,14 +317,14 @@ async def test_a_handler_that_raises(
 @OURS
 async def test_a_handler_that_is_cancelled_leaves_no_connection(servers: Servers) -> None:
     async def wait(stream: Any) -> None:
-        await stream.write(bytes(8 << 20))  # more than the system takes
+        await stream.write(bytes(32 << 20))  # more than the system takes
 
     server = servers.listening(wait)
     peer = await servers.connect(server)
     await until(lambda: server._handlers)
     next(iter(server._handlers)).cancel()
     with contextlib.suppress(ConnectionResetError):
-        assert len(await peer.rest()) < 8 << 20
+        assert len(await peer.rest()) < 32 << 20
     await until(lambda: servers.streams[0].fileno() == -1)
     assert servers.streams[0].closed() and not server._handlers
 
@@ -333,14 +334,15 @@ async def test_a_handler_that_is_cancelled_after_start_tls(servers: Servers) -> 
     secure: list[Any] = []
 
     async def upgrade(stream: Any) -> None:
+        stream.write(b"go\n")
         secure.append(await stream.start_tls(True, SERVER_TLS))
         await secure[0].read_bytes(1)
 
     server = servers.listening(upgrade)
     context = ssl.create_default_context(cafile=CERT)
-    reader, writer = await soon(
-        asyncio.open_connection(*address_of(server), ssl=context, server_hostname="localhost")
-    )
+    reader, writer = await soon(asyncio.open_connection(*address_of(server)))
+    assert await soon(reader.readline()) == b"go\n"
+    await soon(writer.start_tls(context, server_hostname="localhost"))
     await until(lambda: secure and secure[0].reading())
     next(iter(server._handlers)).cancel()
     with contextlib.suppress(OSError):
