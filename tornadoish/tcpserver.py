@@ -152,6 +152,7 @@ class TCPServer:
         self._stopped = True
         for opening in self._openings.values():
             opening.cancel()
+        self._openings.clear()
         for fd, sock in self._sockets.items():
             server = self._servers.get(fd)
             if server is not None:

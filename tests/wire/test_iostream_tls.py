@@ -237,6 +237,7 @@ async def test_wait_for_handshake_while_hands_are_being_shaken(streams: Streams)
     stream = streams.keep(streams.io.SSLIOStream(socket.socket(), ssl_options=CLIENT_TLS))
     connected = stream.connect(await tls_echo(streams), server_hostname="localhost")
     shaken, again = stream.wait_for_handshake(), stream.wait_for_handshake()
+    assert not shaken.done()
     assert await soon(shaken) is stream and await soon(again) is stream
     assert await soon(connected) is stream
     stream.close()
