@@ -9,6 +9,8 @@ import asyncio
 import importlib.util
 import inspect
 import os
+import re
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
@@ -39,7 +41,19 @@ def pytest_asyncio_loop_factories(
     return {"asyncio": asyncio.new_event_loop}
 
 
+#: What the oracle checks by assert statements alone, which -O takes away.
+ORACLE_ASSERTS = re.compile(
+    r"test_routing\.py::(test_add_rules_takes_rules_and_arguments\[tornado"
+    r"|test_named_and_nameless_groups_do_not_mix\[tornado|test_reverse\[tornado.*AssertionError)"
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if sys.flags.optimize:
+        gone = pytest.mark.skip(reason="Tornado checks this by assert, and -O takes asserts away")
+        for item in items:
+            if ORACLE_ASSERTS.search(item.nodeid):
+                item.add_marker(gone)
     if LOOP != "uvloop" or importlib.util.find_spec("uvloop"):
         return
     skip = pytest.mark.skip(reason="TORNADOISH_TEST_LOOP=uvloop, but uvloop is not installed")

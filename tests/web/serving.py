@@ -97,7 +97,8 @@ class Peer:
             while True:
                 size = int(await self.reader.readuntil(b"\r\n"), 16)
                 body += await self.reader.readexactly(size)
-                assert await self.reader.readexactly(2) == b"\r\n"
+                if await self.reader.readexactly(2) != b"\r\n":  # no assert: -O would not read
+                    raise ValueError("A chunk without its line end")
                 if size == 0:
                     return body, True
         except (asyncio.IncompleteReadError, ConnectionError):
