@@ -107,8 +107,8 @@ class Peer:
     async def ask(self, *lines: str | bytes, body: bytes = b"") -> Answer:
         """Send a request and read its answer."""
         self.send(*lines, body=body)
-        first = lines[0]
-        return await self.answer(to_head=first[:5] in ("HEAD ", b"HEAD "))
+        first = lines[0] if isinstance(lines[0], bytes) else lines[0].encode()
+        return await self.answer(to_head=first.startswith(b"HEAD "))
 
     async def ended(self) -> bool:
         """Wait until the server has closed the connection, and nothing more came."""
