@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-pytest.register_assert_rewrite("support", "reading")
+pytest.register_assert_rewrite("support", "reading", "streams")
 
 from support import Serving  # noqa: E402 - its assertions are to be explained
 
@@ -43,7 +43,8 @@ def pytest_asyncio_loop_factories(
 
 #: What the oracle checks by assert statements alone, which -O takes away.
 ORACLE_ASSERTS = re.compile(
-    r"test_routing\.py::(test_add_rules_takes_rules_and_arguments\[tornado"
+    r"test_redirect_with_another_status\[tornado-"
+    r"|test_routing\.py::(test_add_rules_takes_rules_and_arguments\[tornado"
     r"|test_named_and_nameless_groups_do_not_mix\[tornado|test_reverse\[tornado.*AssertionError)"
 )
 

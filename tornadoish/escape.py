@@ -50,11 +50,11 @@ def to_unicode(value: str | bytes | None) -> str | None:
 
     Source: Tornado: tornado.escape.to_unicode.
     """
-    if value is None or isinstance(value, str):
+    if isinstance(value, bytes):
+        return value.decode("utf-8")
+    if value is None or isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         return value
-    if not isinstance(value, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"expected str, bytes or None, not {type(value).__name__}")
-    return value.decode("utf-8")
+    raise TypeError(f"expected str, bytes or None, not {type(value).__name__}")
 
 
 # Three more names that Tornado 6 still documents or that applications still import.

@@ -95,6 +95,9 @@ class HTTPServer(TCPServer, HTTPServerConnectionDelegate):
             self._start_request = request_callback.start_request
         else:
             self._start_request = lambda _, conn: _CallableAdapter(request_callback, conn)
+        if not xheaders and type(self).start_request is HTTPServer.start_request:
+            # Nothing to be done in between: a connection asks the application itself.
+            self.start_request = self._start_request  # type: ignore[assignment, method-assign]
         shortest = min(idle, idle if body_timeout is None else body_timeout)
         self.clock_interval = min(TCPServer.clock_interval, max(shortest / 4, 0.01))
 

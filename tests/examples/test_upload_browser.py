@@ -235,10 +235,12 @@ def test_a_server_that_is_gone(serve: Serve, page: Page) -> None:
 
 def test_by_keyboard(serve: Serve, page: Page, tmp_path: Path) -> None:
     server = serve()
-    page.goto(server.example.url)
-    page.keyboard.press("Tab")
-    expect(page.get_by_label("Choose files")).to_be_focused()
+    # Waited for from the start: a browser that is only now told to hand over its file choosers may
+    # still be at it when the key arrives, and shows the chooser to nobody.
     with page.expect_file_chooser() as chooser:
+        page.goto(server.example.url)
+        page.keyboard.press("Tab")
+        expect(page.get_by_label("Choose files")).to_be_focused()
         page.keyboard.press("Enter")
     (tmp_path / "k.txt").write_bytes(b"k" * 2048)
     chooser.value.set_files(tmp_path / "k.txt")

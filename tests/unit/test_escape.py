@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-import tracemalloc
 import urllib.parse
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from measuring import growth, peak_memory
 
 import tornadoish.escape
 
@@ -18,23 +17,8 @@ pytest.importorskip("tornado")
 import tornado.escape
 
 both = pytest.mark.parametrize(
-    "escape",
-    [pytest.param(tornadoish.escape, id="ours"), pytest.param(tornado.escape, id="tornado")],
+    "escape", [tornadoish.escape, tornado.escape], ids=["ours", "tornado"]
 )
-
-
-def growth(work: Callable[[int], object], small: int) -> float:
-    """How many times longer 8 times the input takes (linear: 8, quadratic: 64); best of five."""
-
-    def best(size: int) -> float:
-        times = []
-        for _ in range(5):
-            start = time.process_time()
-            work(size)
-            times.append(time.process_time() - start)
-        return max(min(times), 1e-4)
-
-    return best(small * 8) / best(small)
 
 
 @both
@@ -147,12 +131,7 @@ def test_unquote_is_percent_decoding(data: bytes) -> None:
 def test_unquote_memory(unit: bytes) -> None:
     data = unit * (300_000 // len(unit))
     tornadoish.escape._unquote_to_bytes(data)
-    tracemalloc.start()
-    try:
-        tornadoish.escape._unquote_to_bytes(data)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    peak = peak_memory(lambda: tornadoish.escape._unquote_to_bytes(data))
     assert peak < 24 * len(data)  # urllib on Python 3.11: 60 and more
 
 
@@ -214,14 +193,12 @@ def test_parse_qs_bytes_as_tornado(qs: bytes, blank: bool, limit: int | None) ->
 
 def test_too_many_fields_are_not_split() -> None:
     qs = b"&" * 1_000_000
-    tracemalloc.start()
-    try:
+
+    def work() -> None:
         with pytest.raises(ValueError, match="Max number of fields exceeded"):
             tornadoish.escape.parse_qs_bytes(qs, max_num_fields=1000)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 100_000
+
+    assert peak_memory(work) < 100_000
 
 
 LONG_PATH = "http://reallylong.com/link/that/exceeds/the/limit.html"

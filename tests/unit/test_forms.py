@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import time
-import tracemalloc
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from measuring import growth, peak_memory
 
 from tornadoish.httputil import forms
 from tornadoish.httputil.errors import HTTPInputError
@@ -22,10 +21,7 @@ pytest.importorskip("tornado")
 import tornado.util
 from tornado import httputil as tornado_httputil
 
-both = pytest.mark.parametrize(
-    "httputil",
-    [pytest.param(forms, id="ours"), pytest.param(tornado_httputil, id="tornado")],
-)
+both = pytest.mark.parametrize("httputil", [forms, tornado_httputil], ids=["ours", "tornado"])
 URLENCODED = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data; boundary=B"
 INPUT_ERRORS = (HTTPInputError, tornado_httputil.HTTPInputError)
@@ -42,20 +38,6 @@ def parse(httputil: Any, body: bytes, content_type: str = MULTIPART, **options: 
     files: dict[str, list[Any]] = {}
     httputil.parse_body_arguments(content_type, body, arguments, files, **options)
     return arguments, files
-
-
-def growth(work: Callable[[int], object], small: int) -> float:
-    """How many times longer 8 times the input takes (linear: 8, quadratic: 64); best of five."""
-
-    def best(size: int) -> float:
-        times = []
-        for _ in range(5):
-            start = time.process_time()
-            work(size)
-            times.append(time.process_time() - start)
-        return max(min(times), 1e-4)
-
-    return best(small * 8) / best(small)
 
 
 # ------------------------------------------------------------------------------ urlencoded
@@ -394,16 +376,15 @@ def test_defaults_are_tornados(httputil: Any) -> None:
 
 def test_too_many_parts_are_not_split() -> None:
     body = b"--B" + b"\r\n--B\r\n" * 200_000 + b"\r\n--B--"
-    tracemalloc.start()
-    try:
+
+    def work() -> None:
         with pytest.raises(HTTPInputError):
             parse(forms, body)
         with pytest.raises(HTTPInputError, match="too many parts"):
             parse(forms, part("form-data; name=a") * 1000 + b"--B--")
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 200_000  # the thousand parts themselves are 60 kB; the first body is 1.4 MB
+
+    # The thousand parts themselves are 60 kB; the first body is 1.4 MB.
+    assert peak_memory(work) < 200_000
 
 
 HOSTILE_BODIES: dict[str, Callable[[int], bytes]] = {

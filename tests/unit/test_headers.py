@@ -18,13 +18,6 @@ from tornadoish.httputil import HTTPHeaders, HTTPInputError
 from tornadoish.httputil.headers import build_index
 
 
-@pytest.fixture(params=["tornadoish", "tornado"])
-def httputil(request: pytest.FixtureRequest) -> Any:
-    if request.param == "tornado":
-        pytest.importorskip("tornado")
-    return importlib.import_module(f"{request.param}.httputil")
-
-
 @pytest.fixture
 def headers_class(httputil: Any) -> Any:
     return httputil.HTTPHeaders
@@ -335,7 +328,7 @@ def test_shared_fields_are_copied_before_they_are_changed(looked_up: bool) -> No
     changes: list[Any] = [
         lambda headers: headers.add("c", "x"),
         lambda headers: headers.add("a", "x"),
-        lambda headers: headers.set_new("New", "new", "x"),
+        lambda headers: headers.set_missing("New", "new", "x"),
         lambda headers: headers.__setitem__("a", "x"),
         lambda headers: headers.__setitem__("c", "x"),
         lambda headers: headers.__delitem__("b"),
@@ -449,7 +442,7 @@ class HeadersMachine(RuleBasedStateMachine):
     @rule(value=VALUES)
     def set_a_new_one(self, value: str) -> None:
         if not self.model_values("New"):
-            self.headers.set_new("New", "new", value)
+            self.headers.set_missing("New", "new", value)
             self.model.append(("New", value))
 
     @rule(name=NAMES)

@@ -25,13 +25,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*HTTPServerRequest:DeprecationW
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
-@pytest.fixture(params=["tornadoish", "tornado"])
-def httputil(request: pytest.FixtureRequest) -> Any:
-    if request.param == "tornado":
-        pytest.importorskip("tornado")
-    return importlib.import_module(f"{request.param}.httputil")
-
-
 def made(httputil: Any, target: str = "/", method: str = "GET", **options: Any) -> Any:
     """A request as a server makes it."""
     headers = httputil.HTTPHeaders({"Host": "example.com", **options.pop("headers", {})})

@@ -18,13 +18,6 @@ from tornadoish.httputil import (
 )
 
 
-@pytest.fixture(params=["tornadoish", "tornado"])
-def httputil(request: pytest.FixtureRequest) -> Any:
-    if request.param == "tornado":
-        pytest.importorskip("tornado")
-    return importlib.import_module(f"{request.param}.httputil")
-
-
 @pytest.mark.parametrize(
     ("line", "expected"),
     [

@@ -18,10 +18,7 @@ from tornadoish.httputil import urls
 pytest.importorskip("tornado")
 from tornado import httputil as tornado_httputil
 
-both = pytest.mark.parametrize(
-    "httputil",
-    [pytest.param(urls, id="ours"), pytest.param(tornado_httputil, id="tornado")],
-)
+both = pytest.mark.parametrize("httputil", [urls, tornado_httputil], ids=["ours", "tornado"])
 
 
 @both

@@ -8,16 +8,15 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from libraries import LIBRARIES, installed
 
 from .serving import Framework, Serve, Site, start_site
 
 
-@pytest.fixture(params=["tornadoish", "tornado"])
+@pytest.fixture(params=LIBRARIES)
 def framework(request: pytest.FixtureRequest) -> Framework:
     """Ours, and the one whose behaviour is asked for."""
-    if request.param == "tornado":
-        pytest.importorskip("tornado")
-    return Framework(request.param)
+    return Framework(installed(request.param))
 
 
 @pytest.fixture

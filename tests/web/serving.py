@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+import pytest
+from libraries import Library
 
 # Made once: it costs more than a whole test, and nothing here speaks TLS.
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -17,24 +18,12 @@ _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 PATIENCE = 10.0  # seconds: never waited for unless a test fails
 
 
-class Framework:
-    """The modules of Tornado or of ours, by their common names."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.web: Any = importlib.import_module(f"{name}.web")
-        self.httputil: Any = importlib.import_module(f"{name}.httputil")
-        self.httpserver: Any = importlib.import_module(f"{name}.httpserver")
-        self.routing: Any = importlib.import_module(f"{name}.routing")
-        self.iostream: Any = importlib.import_module(f"{name}.iostream")
-        self.netutil: Any = importlib.import_module(f"{name}.netutil")
+class Framework(Library):
+    """A library, of which applications are made."""
 
     @property
     def is_tornado(self) -> bool:
         return self.name == "tornado"
-
-    def __repr__(self) -> str:
-        return self.name
 
 
 @dataclass
@@ -188,3 +177,18 @@ async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(PATIENCE):
         while not condition():
             await asyncio.sleep(0)
+
+
+plain_or_coroutine = pytest.mark.parametrize("coroutine", [False, True], ids=["plain", "coroutine"])
+
+
+def as_method(act: Callable[..., object], coroutine: bool) -> Callable[..., Any]:
+    """A handler's method that does ``act``: a plain function, or a coroutine function."""
+
+    def plain(*args: Any, **kwargs: Any) -> None:
+        act(*args, **kwargs)
+
+    async def later(*args: Any, **kwargs: Any) -> None:
+        act(*args, **kwargs)
+
+    return later if coroutine else plain

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from .serving import Framework, Serve
+from .serving import Framework, Serve, plain_or_coroutine
 
 GET = ("GET / HTTP/1.1", "Host: a")
 
@@ -287,7 +287,7 @@ def test_settings_are_the_keywords(web: Any) -> None:
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-@pytest.mark.parametrize("coroutine", [False, True], ids=["plain", "coroutine"])
+@plain_or_coroutine
 async def test_transforms(web: Any, serve: Serve, streamed: bool, coroutine: bool) -> None:
     calls: list[Any] = []
 

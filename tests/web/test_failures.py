@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from .serving import Framework, Serve
+from .serving import Framework, Serve, as_method, plain_or_coroutine
 
 GET = ("GET / HTTP/1.1", "Host: a")
 
@@ -29,14 +29,7 @@ UNCAUGHT = ("tornado.application", "ERROR", True)
 
 def handler_that(web: Any, act: Callable[[Any], None], *, coroutine: bool, **more: Any) -> Any:
     """A handler whose GET does ``act``."""
-
-    async def get(self: Any) -> None:
-        act(self)
-
-    return type("Handler", (web.RequestHandler,), {"get": get if coroutine else act, **more})
-
-
-plain_or_coroutine = pytest.mark.parametrize("coroutine", [False, True], ids=["plain", "coroutine"])
+    return type("Handler", (web.RequestHandler,), {"get": as_method(act, coroutine), **more})
 
 
 # ---- Exceptions that are no HTTPError --------------------------------------------------------

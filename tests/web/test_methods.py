@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from .serving import Framework, Serve
+from .serving import Framework, Serve, as_method, plain_or_coroutine
 
 METHODS = ["GET", "POST", "DELETE", "PATCH", "PUT", "OPTIONS"]
 
@@ -183,7 +183,7 @@ def _raise(self: Any) -> None:
     raise self.framework.web.HTTPError(403)
 
 
-@pytest.mark.parametrize("coroutine", [False, True], ids=["plain", "coroutine"])
+@plain_or_coroutine
 @pytest.mark.parametrize(
     ("end", "status"), [(_finish, 200), (_redirect, 302), (_error, 409), (_raise, 403)]
 )
@@ -196,16 +196,7 @@ async def test_prepare_can_keep_the_method_from_running(
 
     class Handler(web.RequestHandler):
         framework = given
-
-        if coroutine:
-
-            async def prepare(self) -> None:
-                end(self)
-
-        else:
-
-            def prepare(self) -> None:
-                end(self)
+        prepare = as_method(end, coroutine)
 
         def get(self) -> None:
             events.append("get")
@@ -221,7 +212,7 @@ async def test_prepare_can_keep_the_method_from_running(
         assert response.text == "from prepare"
 
 
-@pytest.mark.parametrize("coroutine", [False, True], ids=["plain", "coroutine"])
+@plain_or_coroutine
 async def test_prepare_has_the_arguments_of_the_path(
     web: Any, serve: Serve, coroutine: bool
 ) -> None:
@@ -231,15 +222,7 @@ async def test_prepare_has_the_arguments_of_the_path(
         def prepare(self) -> Any:
             seen.append((self.path_args, self.path_kwargs))
 
-        if coroutine:
-
-            async def get(self, **kwargs: str) -> None:
-                self.write(kwargs)
-
-        else:
-
-            def get(self, **kwargs: str) -> None:
-                self.write(kwargs)
+        get = as_method(lambda self, **kwargs: self.write(kwargs), coroutine)
 
     site = await serve([("/(?P<a>[^/]*)/(?P<b>.*)", Handler)])
     assert (await site.get("/one/two")).json() == {"a": "one", "b": "two"}
@@ -268,7 +251,7 @@ async def test_finish_gives_a_future(web: Any, serve: Serve) -> None:
     assert waited == [None]
 
 
-@pytest.mark.parametrize("coroutine", [False, True], ids=["plain", "coroutine"])
+@plain_or_coroutine
 async def test_finish_raised_ends_the_request(web: Any, serve: Serve, coroutine: bool) -> None:
     events: list[str] = []
 
@@ -286,15 +269,7 @@ async def test_finish_raised_ends_the_request(web: Any, serve: Serve, coroutine:
         raise web.Finish
 
     class Handler(web.RequestHandler):
-        if coroutine:
-
-            async def get(self, how: str) -> None:
-                end(self, how)
-
-        else:
-
-            def get(self, how: str) -> None:
-                end(self, how)
+        get = as_method(end, coroutine)
 
         def on_finish(self) -> None:
             events.append("on_finish")
@@ -361,20 +336,12 @@ async def test_a_method_that_returns_nonsense_is_a_500(
         ("/plain", "/plain", [], {}),
     ],
 )
-@pytest.mark.parametrize("coroutine", [False, True], ids=["plain", "coroutine"])
+@plain_or_coroutine
 async def test_groups_reach_the_method_decoded(
     web: Any, serve: Serve, pattern: str, path: str, args: Any, kwargs: Any, coroutine: bool
 ) -> None:
     class Handler(web.RequestHandler):
-        if coroutine:
-
-            async def get(self, *args: Any, **kwargs: Any) -> None:
-                self.write({"args": args, "kwargs": kwargs})
-
-        else:
-
-            def get(self, *args: Any, **kwargs: Any) -> None:
-                self.write({"args": args, "kwargs": kwargs})
+        get = as_method(lambda self, *a, **kw: self.write({"args": a, "kwargs": kw}), coroutine)
 
         def on_finish(self) -> None:
             assert (list(self.path_args), self.path_kwargs) == (args, kwargs)

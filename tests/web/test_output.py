@@ -14,7 +14,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from .serving import Framework, Serve, until
+from .serving import Framework, Serve, plain_or_coroutine, until
 
 GET = ("GET / HTTP/1.1", "Host: a")
 
@@ -120,7 +120,7 @@ def test_an_unsafe_value_is_refused(framework: Framework, method: str, value: An
     refused: Any = ValueError
     if framework.is_tornado:  # some of them it only refuses as the head is written, some here
         refused = (ValueError, framework.httputil.HTTPInputError)
-    if framework.is_tornado and value == "€":
+    if framework.is_tornado and isinstance(value, str) and value == "€":
         return  # that one only then
     with pytest.raises(refused):
         getattr(handler, method)("X-Value", value)
@@ -344,7 +344,7 @@ async def test_a_body_that_cannot_be_is_an_error(web: Any, serve: Serve) -> None
 # ---- flush -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("coroutine", [False, True], ids=["plain", "coroutine"])
+@plain_or_coroutine
 async def test_flush_sends_what_is_there(web: Any, serve: Serve, coroutine: bool) -> None:
     go_on = asyncio.Event()
 

@@ -10,21 +10,21 @@ from typing import Any
 
 import pytest
 
-from .serving import Framework, Serve, until
+from .serving import Framework, Serve, as_method, plain_or_coroutine, until
 
 POST = ("POST / HTTP/1.1", "Host: a")
 
 
-@pytest.mark.parametrize("coroutine", [False, True], ids=["plain", "coroutine"])
+@plain_or_coroutine
 async def test_a_streamed_body(web: Any, serve: Serve, coroutine: bool) -> None:
-    events: list[Any] = []
+    events: list[str] = []
 
     class Streamed(web.RequestHandler):
         def prepare(self) -> Any:
             events.append("prepare")
 
         def data_received(self, chunk: bytes) -> Any:
-            events.append(chunk)
+            events.append(chunk.decode())
 
         def post(self) -> Any:
             events.append("post")
@@ -54,11 +54,11 @@ async def test_a_streamed_body(web: Any, serve: Serve, coroutine: bool) -> None:
     for _ in range(2):
         events.clear()
         peer.send(*POST, "Content-Length: 6", body=b"one")
-        await until(lambda: b"one" in events)
+        await until(lambda: "one" in events)
         peer.writer.write(b"two")
         answer = await peer.answer()
         assert answer.body == b"got it"
-        data = ["<", b"one", ">", "<", b"two", ">"] if coroutine else [b"one", b"two"]
+        data = ["<", "one", ">", "<", "two", ">"] if coroutine else ["one", "two"]
         assert events == ["prepare", *data, "post", "on_finish"]
 
 
@@ -81,19 +81,11 @@ async def test_a_streamed_body_in_chunks(web: Any, serve: Serve) -> None:
     assert answer.body == b"onetwo"
 
 
-@pytest.mark.parametrize("coroutine", [False, True], ids=["plain", "coroutine"])
+@plain_or_coroutine
 async def test_a_streaming_handler_without_a_body(web: Any, serve: Serve, coroutine: bool) -> None:
     @web.stream_request_body
     class Handler(web.RequestHandler):
-        if coroutine:
-
-            async def get(self, group: str) -> None:
-                self.write(group)
-
-        else:
-
-            def get(self, group: str) -> None:
-                self.write(group)
+        get = as_method(lambda self, group: self.write(group), coroutine)
 
     site = await serve([("/(.*)", Handler)])
     peer = await site.connect()
@@ -113,7 +105,7 @@ async def test_a_coroutine_prepare_delays_the_body(web: Any, serve: Serve) -> No
             events.append("prepared")
 
         def data_received(self, chunk: bytes) -> None:
-            events.append(chunk)
+            events.append(chunk.decode())
 
         def post(self) -> None:
             self.write("x")
@@ -127,7 +119,7 @@ async def test_a_coroutine_prepare_delays_the_body(web: Any, serve: Serve) -> No
     assert events == ["prepare"]
     go_on.set()
     assert (await peer.answer()).body == b"x"
-    assert events == ["prepare", "prepared", b"one"]
+    assert events == ["prepare", "prepared", "one"]
 
 
 @pytest.mark.parametrize("size", [100, 5000])
@@ -190,7 +182,7 @@ async def test_a_chunked_body_over_the_limit_is_not_an_answered_request(
     assert not [r for r in caplog.records if r.levelno >= logging.ERROR]
 
 
-@pytest.mark.parametrize("coroutine", [False, True], ids=["plain", "coroutine"])
+@plain_or_coroutine
 async def test_a_client_that_goes_away_within_its_body(
     web: Any, serve: Serve, coroutine: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -199,17 +191,9 @@ async def test_a_client_that_goes_away_within_its_body(
     @web.stream_request_body
     class Handler(web.RequestHandler):
         def data_received(self, chunk: bytes) -> None:
-            events.append(chunk)
+            events.append(chunk.decode())
 
-        if coroutine:
-
-            async def post(self) -> None:
-                events.append("post")
-
-        else:
-
-            def post(self) -> None:
-                events.append("post")
+        post = as_method(lambda self: events.append("post"), coroutine)
 
         def on_connection_close(self) -> None:
             events.append("close")
@@ -222,7 +206,7 @@ async def test_a_client_that_goes_away_within_its_body(
     await until(lambda: "close" in events)
     for _ in range(10):
         await asyncio.sleep(0)
-    assert events == [b"one", "close"]
+    assert events == ["one", "close"]
     assert not [r for r in caplog.records if r.levelno >= logging.ERROR]
 
 
@@ -235,7 +219,7 @@ async def test_an_error_in_prepare_of_a_streaming_handler(web: Any, serve: Serve
             raise web.HTTPError(403)
 
         def data_received(self, chunk: bytes) -> None:
-            events.append(chunk)
+            events.append(chunk.decode())
 
         def post(self) -> None:
             events.append("post")

@@ -12,7 +12,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from .serving import Framework, Serve, until
+from .serving import Framework, Serve, as_method, plain_or_coroutine, until
 
 GET = ("GET / HTTP/1.1", "Host: a")
 word: contextvars.ContextVar[str] = contextvars.ContextVar("word", default="unset")
@@ -268,7 +268,7 @@ async def test_what_is_set_does_not_reach_the_next_request(
 # ---- In between: integrations that patch or override -----------------------------------------
 
 
-@pytest.mark.parametrize("coroutine", [False, True], ids=["plain", "coroutine"])
+@plain_or_coroutine
 async def test_execute_may_be_wrapped(
     web: Any, serve: Serve, coroutine: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -287,15 +287,7 @@ async def test_execute_may_be_wrapped(
     monkeypatch.setattr(web.RequestHandler, "_execute", wrapped)
 
     class Handler(web.RequestHandler):
-        if coroutine:
-
-            async def get(self, group: str) -> None:
-                self.write(group)
-
-        else:
-
-            def get(self, group: str) -> None:
-                self.write(group)
+        get = as_method(lambda self, group: self.write(group), coroutine)
 
     site = await serve([("/(.*)", Handler)])
     assert (await site.get("/x")).text == "x"
@@ -341,7 +333,7 @@ async def test_execute_may_give_a_future(web: Any, serve: Serve) -> None:
     assert (await site.get("/")).text == "x"
 
 
-@pytest.mark.parametrize("coroutine", [False, True], ids=["plain", "coroutine"])
+@plain_or_coroutine
 async def test_auto_finish_may_be_off(web: Any, serve: Serve, coroutine: bool) -> None:
     handlers: list[Any] = []
 
@@ -349,15 +341,7 @@ async def test_auto_finish_may_be_off(web: Any, serve: Serve, coroutine: bool) -
         def prepare(self) -> None:
             self._auto_finish = False
 
-        if coroutine:
-
-            async def get(self) -> None:
-                handlers.append(self)
-
-        else:
-
-            def get(self) -> None:
-                handlers.append(self)
+        get = as_method(handlers.append, coroutine)
 
     site = await serve([("/", Handler)])
     peer = await site.connect()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import importlib
 import os
 import socket
 import struct
@@ -17,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+from libraries import Library
 from support import PATIENCE, soon, until
 
 CERTS = Path(__file__).parents[1] / "certs"
@@ -24,21 +25,8 @@ CERT, KEY = str(CERTS / "localhost.pem"), str(CERTS / "localhost.key")
 SERVER_TLS = {"certfile": CERT, "keyfile": KEY}
 CLIENT_TLS = {"ca_certs": CERT, "cert_reqs": 2}  # ssl.CERT_REQUIRED
 
-
-class Library:
-    """The modules of Tornado or of ours, by their common names."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.iostream: Any = importlib.import_module(f"{name}.iostream")
-        self.netutil: Any = importlib.import_module(f"{name}.netutil")
-        self.tcpserver: Any = importlib.import_module(f"{name}.tcpserver")
-        self.httpserver: Any = importlib.import_module(f"{name}.httpserver")
-        self.httputil: Any = importlib.import_module(f"{name}.httputil")
-
-    @property
-    def is_ours(self) -> bool:
-        return self.name == "tornadoish"
+#: For tests with the fixture ``library``: not over Tornado's
+OURS = pytest.mark.parametrize("library", ["tornadoish"], indirect=True)
 
 
 class Peer:
@@ -170,3 +158,28 @@ class Streams:
             self._streams.clear()
             gc.collect()
             assert self.unheard == [], self.unheard
+
+
+async def fails(streams: Streams, future: Any) -> BaseException:
+    """The StreamClosedError that ``future`` must fail with."""
+    with pytest.raises(streams.io.StreamClosedError) as caught:
+        await soon(future)
+    error: BaseException = caught.value
+    return error
+
+
+async def stream_has_read(stream: Any, count: int) -> bool:
+    """Wait until a stream has ``count`` bytes in its buffer."""
+    buffer = getattr(stream, "buffer", None)  # Tornado: what it holds is private
+    await until(lambda: (stream._read_buffer_size if buffer is None else len(buffer)) >= count)
+    return True
+
+
+class Calls:
+    """Counts calls."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self) -> None:
+        self.count += 1

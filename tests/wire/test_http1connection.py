@@ -80,6 +80,7 @@ async def ask(
     path: str = "/",
     body: bytes | None = None,
     params: HTTP1ConnectionParameters | None = None,
+    response: Response | None = None,
     **headers: str,
 ) -> Asked:
     """One request and its response, read by a new HTTP1Connection."""
@@ -89,7 +90,7 @@ async def ask(
         fields["Content-Length"] = str(len(body))
     connection.write_headers(RequestStartLine(method, path, "HTTP/1.1"), fields, body)
     connection.finish()
-    response = Response()
+    response = response or Response()
     checked = check_message_delegate(response)
     lives = await soon(connection.read_response(checked))
     return Asked(response, checked, lives)
@@ -123,6 +124,18 @@ async def answering(*answers: bytes, close: bool = True) -> AsyncIterator[int]:
             writer.transport.abort()
         server.close()
         await soon(server.wait_closed())
+
+
+async def ask_for(
+    answer: bytes,
+    method: str = "GET",
+    params: HTTP1ConnectionParameters | None = None,
+    *,
+    close: bool = False,
+) -> Asked:
+    """One request to a server by hand, and what became of its ``answer``."""
+    async with answering(answer, close=close) as port, connected(port) as stream:
+        return await ask(stream, method, params=params)
 
 
 # -- a client of our own server
@@ -247,15 +260,9 @@ async def test_awaitables_of_the_delegate_are_waited_for(serve: Serve) -> None:
             super().finish()
 
     async with connected(served.port) as stream:
-        connection = HTTP1Connection(stream, True)
-        fields = HTTPHeaders({"Host": "x"})
-        connection.write_headers(RequestStartLine("GET", "/", "HTTP/1.1"), fields)
-        connection.finish()
-        response = Slow()
-        checked = check_message_delegate(response)
-        assert await soon(connection.read_response(checked)) is True
-        assert (len(response.body), response.ended) == (300_000, "finish")
-        assert checked.violations == []
+        asked = await ask(stream, response=Slow())
+        assert (len(asked.response.body), asked.response.ended) == (300_000, "finish")
+        assert asked.lives
 
 
 # -- a client of servers written by hand
@@ -273,10 +280,9 @@ async def test_awaitables_of_the_delegate_are_waited_for(serve: Serve) -> None:
     ],
 )  # fmt: skip
 async def test_answers_that_are_the_last(answer: bytes, code: int, body: bytes) -> None:
-    async with answering(answer) as port, connected(port) as stream:
-        asked = await ask(stream)
-        assert (asked.response.heads[0][0], asked.response.body) == (code, body)
-        assert (asked.response.ended, asked.lives) == ("finish", False)
+    asked = await ask_for(answer, close=True)
+    assert (asked.response.heads[0][0], asked.response.body) == (code, body)
+    assert (asked.response.ended, asked.lives) == ("finish", False)
 
 
 async def test_keep_alive_and_what_has_arrived_too_early() -> None:
@@ -306,22 +312,14 @@ async def test_nothing_is_read_before_somebody_asks() -> None:
             assert (response.heads, response.body) == ([(200, "OK")], b"two")
 
 
-async def test_an_answer_of_which_nothing_comes() -> None:
-    params = HTTP1ConnectionParameters(header_timeout=0.05)
-    async with answering(b"", close=False) as port, connected(port) as stream:
-        asked = await ask(stream, params=params)
-        assert (asked.response.ended, asked.lives) == ("close", False)
-
-
 async def test_interim_answers() -> None:
     answer = (
         b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n"
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
     )
-    async with answering(answer, close=False) as port, connected(port) as stream:
-        asked = await ask(stream)
-        assert [code for code, _ in asked.response.heads] == [103, 103, 200]
-        assert (asked.response.body, asked.lives) == (b"hi", True)
+    asked = await ask_for(answer)
+    assert [code for code, _ in asked.response.heads] == [103, 103, 200]
+    assert (asked.response.body, asked.lives) == (b"hi", True)
 
 
 @pytest.mark.parametrize(
@@ -337,10 +335,9 @@ async def test_interim_answers() -> None:
     ],
 )
 async def test_cut_answers(answer: bytes) -> None:
-    async with answering(answer) as port, connected(port) as stream:
-        asked = await ask(stream)
-        assert (asked.response.ended, asked.lives) == ("close", False)
-        assert asked.calls.count("on_connection_close") == 1
+    asked = await ask_for(answer, close=True)
+    assert (asked.response.ended, asked.lives) == ("close", False)
+    assert asked.calls.count("on_connection_close") == 1
 
 
 @pytest.mark.parametrize(
@@ -366,43 +363,34 @@ async def test_malformed_answers(answer: bytes, caplog: pytest.LogCaptureFixture
 
 async def test_too_large_an_answer() -> None:
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n12345678901"
-    params = HTTP1ConnectionParameters(max_body_size=10)
-    async with answering(answer, close=False) as port, connected(port) as stream:
-        asked = await ask(stream, params=params)
-        assert (asked.response.ended, asked.response.body) == ("close", b"")
+    asked = await ask_for(answer, params=HTTP1ConnectionParameters(max_body_size=10))
+    assert (asked.response.ended, asked.response.body) == ("close", b"")
 
 
-async def test_an_answer_that_does_not_come() -> None:
-    params = HTTP1ConnectionParameters(header_timeout=0.05)
-    async with answering(b"HTTP/1.1 200 OK\r\n", close=False) as port, connected(port) as stream:
-        asked = await ask(stream, params=params)
-        assert (asked.response.ended, asked.lives) == ("close", False)
+@pytest.mark.parametrize("begin", [b"", b"HTTP/1.1 200 OK\r\n"])
+async def test_an_answer_that_does_not_come(begin: bytes) -> None:
+    asked = await ask_for(begin, params=HTTP1ConnectionParameters(header_timeout=0.05))
+    assert (asked.response.ended, asked.lives) == ("close", False)
 
 
 async def test_a_body_that_does_not_come() -> None:
-    params = HTTP1ConnectionParameters(body_timeout=0.05)
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhi"
-    async with answering(answer, close=False) as port, connected(port) as stream:
-        asked = await ask(stream, params=params)
-        assert (asked.response.ended, asked.response.body) == ("close", b"hi")
+    asked = await ask_for(answer, params=HTTP1ConnectionParameters(body_timeout=0.05))
+    assert (asked.response.ended, asked.response.body) == ("close", b"hi")
 
 
 async def test_decompress() -> None:
     body = gzip.compress(b"hello", mtime=0)
     answer = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body)
-    params = HTTP1ConnectionParameters(decompress=True)
-    async with answering(answer + body, close=False) as port, connected(port) as stream:
-        asked = await ask(stream, params=params)
-        assert (asked.response.body, asked.lives) == (b"hello", True)
+    asked = await ask_for(answer + body, params=HTTP1ConnectionParameters(decompress=True))
+    assert (asked.response.body, asked.lives) == (b"hello", True)
 
 
 async def test_decompress_the_answer_to_a_head() -> None:
     """It names a coding and has no body: nothing is missing."""
     answer = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 99\r\n\r\n"
-    params = HTTP1ConnectionParameters(decompress=True)
-    async with answering(answer, close=False) as port, connected(port) as stream:
-        asked = await ask(stream, "HEAD", params=params)
-        assert (asked.response.ended, asked.lives) == ("finish", True)
+    asked = await ask_for(answer, "HEAD", HTTP1ConnectionParameters(decompress=True))
+    assert (asked.response.ended, asked.lives) == ("finish", True)
 
 
 async def test_switching_protocols() -> None:
@@ -434,15 +422,8 @@ async def test_a_delegate_that_raises(caplog: pytest.LogCaptureFixture) -> None:
 
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
     async with answering(answer, close=False) as port, connected(port) as stream:
-        connection = HTTP1Connection(stream, True)
-        fields = HTTPHeaders({"Host": "x"})
-        connection.write_headers(RequestStartLine("GET", "/", "HTTP/1.1"), fields)
-        connection.finish()
-        response = Failing()
-        checked = check_message_delegate(response)
-        assert await soon(connection.read_response(checked)) is False
-        assert response.ended == "close"
-        assert checked.violations == []
+        asked = await ask(stream, response=Failing())
+        assert (asked.response.ended, asked.lives) == ("close", False)
         assert stream.closed()
     assert [r.levelno for r in caplog.records if r.name == "tornado.application"] == [logging.ERROR]
 

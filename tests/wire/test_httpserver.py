@@ -14,17 +14,9 @@ from typing import Any
 
 import httpx
 import pytest
-from streams import CERT, KEY, SERVER_TLS, Library, Peer, open_sockets
+from libraries import Library
+from streams import CERT, KEY, OURS, SERVER_TLS, Peer, open_sockets
 from support import PATIENCE, Client, get, post, soon, until
-
-OURS = pytest.mark.parametrize("library", ["tornadoish"], indirect=True)
-
-
-@pytest.fixture(params=["tornadoish", "tornado"])
-def library(request: pytest.FixtureRequest) -> Library:
-    if request.param == "tornado":
-        pytest.importorskip("tornado")
-    return Library(request.param)
 
 
 class Https:

@@ -6,28 +6,11 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from streams import CERT, CLIENT_TLS, KEY, SERVER_TLS, Library, Peer, Streams, socket_pair
+from streams import CERT, CLIENT_TLS, KEY, OURS, SERVER_TLS, Peer, Streams, socket_pair
 from support import soon, until
-
-OURS = pytest.mark.parametrize("library", ["tornadoish"], indirect=True)
-
-
-@pytest.fixture(params=["tornadoish", "tornado"])
-def library(request: pytest.FixtureRequest) -> Library:
-    if request.param == "tornado":
-        pytest.importorskip("tornado")
-    return Library(request.param)
-
-
-@pytest.fixture
-async def streams(library: Library) -> AsyncIterator[Streams]:
-    streams = Streams(library)
-    yield streams
-    await streams.close()
 
 
 def server_context() -> ssl.SSLContext:
@@ -53,6 +36,15 @@ async def tls_echo(streams: Streams) -> tuple[Any, ...]:
     streams.at_end(server.close)
     address: tuple[Any, ...] = server.sockets[0].getsockname()
     return address
+
+
+async def shaking_hands(streams: Streams) -> tuple[Any, Any, Peer]:
+    """A client in its handshake, the future of that, and a peer that does its part by hand."""
+    listener = streams.listener()
+    stream = streams.keep(streams.io.SSLIOStream(socket.socket(), ssl_options=CLIENT_TLS))
+    connected = stream.connect(listener.getsockname(), server_hostname="localhost")
+    peer = await streams.accept(listener)
+    return stream, connected, peer
 
 
 def quiet(caplog: pytest.LogCaptureFixture) -> bool:
@@ -134,10 +126,7 @@ async def test_a_check_without_a_name_fails_and_does_not_hang(streams: Streams) 
 async def test_a_server_that_does_not_speak_tls(
     streams: Streams, caplog: pytest.LogCaptureFixture
 ) -> None:
-    listener = streams.listener()
-    stream = streams.keep(streams.io.SSLIOStream(socket.socket(), ssl_options=CLIENT_TLS))
-    connected = stream.connect(listener.getsockname(), server_hostname="localhost")
-    peer = await streams.accept(listener)
+    stream, connected, peer = await shaking_hands(streams)
     await peer.send(b"220 mail.example.org ESMTP\r\n" * 10)
     with pytest.raises(OSError) as caught:
         await soon(connected)
@@ -151,10 +140,7 @@ async def test_a_server_that_does_not_speak_tls(
 async def test_a_server_that_goes_away_in_the_handshake(
     streams: Streams, caplog: pytest.LogCaptureFixture
 ) -> None:
-    listener = streams.listener()
-    stream = streams.keep(streams.io.SSLIOStream(socket.socket(), ssl_options=CLIENT_TLS))
-    connected = stream.connect(listener.getsockname(), server_hostname="localhost")
-    peer = await streams.accept(listener)
+    stream, connected, peer = await shaking_hands(streams)
     assert await peer.take(1)
     peer.close()
     with pytest.raises(OSError):
@@ -166,10 +152,7 @@ async def test_a_server_that_goes_away_in_the_handshake(
 
 @OURS
 async def test_close_in_the_handshake(streams: Streams) -> None:
-    listener = streams.listener()
-    stream = streams.keep(streams.io.SSLIOStream(socket.socket(), ssl_options=CLIENT_TLS))
-    connected = stream.connect(listener.getsockname(), server_hostname="localhost")
-    peer = await streams.accept(listener)
+    stream, connected, peer = await shaking_hands(streams)
     await peer.take(1)
     stream.close()
     with pytest.raises(streams.io.StreamClosedError):

@@ -33,6 +33,17 @@ async def go_away(client: Client) -> None:
         await soon(client.writer.wait_closed())
 
 
+async def ask_and_go_away(serve: Serve, app: App) -> Any:
+    """A server of ``app``, whose only client goes away as soon as its request is there."""
+    served = await serve(app)
+    async with Client.connect(served.port) as client:
+        await client.send(get())
+        await soon(app.something.wait())
+        await go_away(client)
+    await until(lambda: app.closed)
+    return served
+
+
 # -- back-pressure: what is waited for
 
 MEGABYTE = b"x" * (1 << 20)
@@ -217,15 +228,8 @@ async def test_the_close_callback_while_an_answer_is_awaited(serve: Serve) -> No
 
     def on_finish(delegate: Delegate) -> None:
         delegate.connection.set_close_callback(lambda: calls.append("gone"))
-        app.something.set()
 
-    app = App(on_finish=on_finish)
-    served = await serve(app)
-    async with Client.connect(served.port) as client:
-        await client.send(get())
-        await soon(app.something.wait())
-        await go_away(client)
-    await until(lambda: app.closed)
+    served = await ask_and_go_away(serve, App(on_finish=on_finish))
     assert calls == ["gone"]
     assert served.checked.delegates[0].calls == ["headers_received", "finish"]
 
@@ -334,13 +338,7 @@ async def test_an_on_connection_close_that_raises(
 
 
 async def test_a_close_callback_that_raises(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
-    app = App(on_finish=lambda d: d.connection.set_close_callback(fails))
-    served = await serve(app)
-    async with Client.connect(served.port) as client:
-        await client.send(get())
-        await soon(app.something.wait())
-        await go_away(client)
-    await until(lambda: app.closed)
+    await ask_and_go_away(serve, App(on_finish=lambda d: d.connection.set_close_callback(fails)))
     assert [r.levelno for r in caplog.records if r.name == "tornado.application"] == [logging.ERROR]
 
 
@@ -354,27 +352,20 @@ async def test_an_input_error_is_answered_with_its_status(serve: Serve, method: 
     assert answer.startswith(b"HTTP/1.1 422 ")
 
 
-async def test_failing_in_the_middle_of_an_answer(serve: Serve) -> None:
-    """The peer must see that it is not whole: no last chunk."""
+@pytest.mark.parametrize("whole", [False, True])
+async def test_failing_behind_what_is_written_already(serve: Serve, whole: bool) -> None:
+    """Of half an answer the peer must see that it is not whole: no last chunk."""
 
     def on_finish(delegate: Delegate) -> None:
-        delegate.connection.write_headers(OK, HTTPHeaders(), b"half")
+        if whole:
+            delegate.answer(b"whole")
+        else:
+            delegate.connection.write_headers(OK, HTTPHeaders(), b"half")
         raise ZeroDivisionError
 
     served = await serve(App(on_finish=on_finish))
     answer = await raw(served.port, get() + get())
-    assert answer.endswith(b"\r\n\r\n4\r\nhalf\r\n")
-    assert answer.count(b"HTTP/1.1") == 1
-
-
-async def test_failing_behind_a_whole_answer(serve: Serve) -> None:
-    def on_finish(delegate: Delegate) -> None:
-        delegate.answer(b"whole")
-        raise ZeroDivisionError
-
-    served = await serve(App(on_finish=on_finish))
-    answer = await raw(served.port, get() + get())
-    assert answer.endswith(b"\r\n\r\nwhole")
+    assert answer.endswith(b"\r\n\r\nwhole" if whole else b"\r\n\r\n4\r\nhalf\r\n")
     assert answer.count(b"HTTP/1.1") == 1
 
 

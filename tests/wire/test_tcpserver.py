@@ -20,18 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from streams import CERT, KEY, SERVER_TLS, Library, Peer, open_sockets
+from libraries import Library
+from streams import CERT, KEY, OURS, SERVER_TLS, Peer, open_sockets
 from support import PATIENCE, soon, until
 
-OURS = pytest.mark.parametrize("library", ["tornadoish"], indirect=True)
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(params=["tornadoish", "tornado"])
-def library(request: pytest.FixtureRequest) -> Library:
-    if request.param == "tornado":
-        pytest.importorskip("tornado")
-    return Library(request.param)
 
 
 class Servers:

@@ -7,6 +7,8 @@ inside a start line or a field.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from tornadoish.http1.framing import list_members
 from tornadoish.http1.states import (
     BODY,
@@ -33,6 +35,7 @@ _NOTHING = -3  # the answer to a HEAD: what is written is counted by nobody and 
 
 Pairs = list[tuple[str, str]]
 
+_field_line = ": ".join
 _status_lines: dict[tuple[int, str], str] = {}
 
 
@@ -41,7 +44,7 @@ def _status_line(code: int, reason: str) -> str:
     if line is None:
         if not 100 <= code <= 999 or FIELD_VALUE.fullmatch(reason) is None:
             raise HTTPOutputError(f"Invalid status {code} or reason {reason!r}")
-        line = f"HTTP/1.1 {code} {reason}\r\n"
+        line = f"HTTP/1.1 {code} {reason}"
         if len(_status_lines) < 1024:
             _status_lines[code, reason] = line
     return line
@@ -67,10 +70,10 @@ class Writer:
 
     def answer(self, method: str, version: str, persists: bool) -> None:
         """What is written next answers a request of ``method`` and ``version``."""
-        self._bodyless = method == "HEAD"
+        bodyless = self._bodyless = method == "HEAD"
         self._version = version
         self.persists = persists
-        self._usual = persists and method != "HEAD" and version == "HTTP/1.1"
+        self._usual = persists and not bodyless and version == "HTTP/1.1"
 
     def close_after(self) -> None:
         """The connection is not to live on after the message that is written next."""
@@ -88,8 +91,7 @@ class Writer:
         if self.state is not HEAD:
             raise HTTPOutputError("A response has been written already")
         text = _status_lines.get((code, reason)) or _status_line(code, reason)
-        index = headers.index()
-        pairs = headers.wire_pairs()
+        pairs, index = headers.pairs_and_index()
         length = index.get("content-length")
         # Nothing is changed before all of it is known to be right.
         if (
@@ -107,10 +109,13 @@ class Writer:
             persists, extra, pairs = self._end_of_connection(left, index, extra, pairs)
             if self._bodyless:
                 left = _NOTHING
-        text += "".join([f"{name}: {value}\r\n" for name, value in pairs])
-        data = f"{text}{extra}\r\n".encode("latin-1")
+        data = f"{_lines(text, pairs)}{extra}\r\n".encode("latin-1")
         if chunk:
-            data, left = self._with_first(data, left, chunk)
+            if len(chunk) == left:
+                data += chunk
+                left = 0
+            else:
+                data, left = self._with_first(data, left, chunk)
         self.state = HEAD.after[OPEN]
         self.left = left
         self.persists = persists
@@ -151,7 +156,7 @@ class Writer:
         return True, extra, pairs
 
     def _interim(self, code: int, text: str, headers: HTTPHeaders) -> bytes:
-        head = (text + _fields(headers) + "\r\n").encode("latin-1")
+        head = f"{_lines(text, headers.wire_pairs())}\r\n".encode("latin-1")
         self.state = self.state.after[SWITCH if code == 101 else INFORM]
         return head
 
@@ -169,7 +174,8 @@ class Writer:
         persists = self.persists and "close" not in options
         if not persists and "Connection" not in headers:
             extra += "Connection: close\r\n"
-        data = f"{method} {target} HTTP/1.1\r\n{_fields(headers)}{extra}\r\n".encode("latin-1")
+        text = _lines(f"{method} {target} HTTP/1.1", headers.wire_pairs())
+        data = f"{text}{extra}\r\n".encode("latin-1")
         if chunk:
             data, left = self._with_first(data, left, chunk)
         self.state = self.state.after[OPEN]
@@ -227,16 +233,17 @@ class Writer:
         return f"<Writer {self.state}>"
 
 
-def _fields(headers: HTTPHeaders) -> str:
-    """The field lines of ``headers``. Nothing in them can be taken for a line end: HTTPHeaders
-    takes nothing in that could."""
-    return "".join([f"{name}: {value}\r\n" for name, value in headers.wire_pairs()])
+def _lines(start_line: str, pairs: Pairs) -> str:
+    """The start line and a line for each of ``pairs``, the fields of some HTTPHeaders: those take
+    nothing in that could be taken for a line end."""
+    return "\r\n".join([start_line, *map(_field_line, pairs), ""])
 
 
 def _without(omitted: str, pairs: Pairs) -> Pairs:
     return [pair for pair in pairs if pair[0].lower() != omitted]
 
 
+@lru_cache(maxsize=1024)
 def _to_int(length: str) -> int:
     # ASCII first: isdigit() alone knows the digits of every script.
     if not (length.isascii() and length.isdigit()) or len(length) > 18:

@@ -61,8 +61,8 @@ class HTTPHeaders(MutableMapping[str, str]):
     __slots__ = ("_index", "_pairs", "_shared")
 
     _pairs: list[tuple[str, str]]
-    # lower-case name -> joined value; None: to be built. Never wrong: whoever changes the pairs
-    # changes it too or drops it.
+    # lower-case name -> joined value, in the order of the names' first fields; None: to be built.
+    # Never wrong: whoever changes the pairs changes it too or drops it.
     _index: dict[str, str] | None
     # Pairs and index belong to others too: copied before they are changed.
     _shared: bool
@@ -139,6 +139,11 @@ class HTTPHeaders(MutableMapping[str, str]):
         """The pairs as they came or were set: not a copy, for protocols to write from."""
         return self._pairs
 
+    def pairs_and_index(self) -> tuple[list[tuple[str, str]], dict[str, str]]:
+        """Both :meth:`wire_pairs` and :meth:`index`."""
+        index = self._index
+        return self._pairs, self.index() if index is None else index
+
     def index(self) -> dict[str, str]:
         """Lower-case name to joined value: not a copy, for protocols to look into."""
         index = self._index
@@ -148,13 +153,18 @@ class HTTPHeaders(MutableMapping[str, str]):
 
     # -- changing
 
-    def set_new(self, name: str, key: str, value: str) -> None:
-        """Set a field that is not there yet, its name in normal form (and ``key`` in lower case)
+    def set_missing(self, name: str, key: str, value: str) -> None:
+        """Set a field if it is not there yet, its name in normal form (and ``key`` in lower case)
         and its value known to be valid: for whoever makes both."""
-        if self._shared:
-            self._own()
-        self._pairs.append((name, value))
-        self.index()[key] = value
+        index = self._index
+        if index is None:
+            index = self.index()
+        if key not in index:
+            if self._shared:
+                self._own()
+                index = self.index()
+            self._pairs.append((name, value))
+            index[key] = value
 
     def add(self, name: str, value: str) -> None:
         """Add one more value for ``name``.
@@ -177,7 +187,8 @@ class HTTPHeaders(MutableMapping[str, str]):
 
     def __setitem__(self, name: str, value: str) -> None:
         name, key = _normalized(name)
-        _check_value(name, value)
+        if not (value.isascii() and value.isprintable()):  # spared a call: this is the hot one
+            _check_value(name, value)
         if self._shared:
             self._own()
         index = self._index
@@ -191,6 +202,10 @@ class HTTPHeaders(MutableMapping[str, str]):
 
     def _replace(self, key: str, new: tuple[str, str]) -> None:
         """Put ``new`` where the first field called ``key`` stands and drop its others."""
+        index = self.index()
+        if len(index) == len(self._pairs):  # no name repeats, so both are in the same order
+            self._pairs[list(index).index(key)] = new
+            return
         pairs: list[tuple[str, str]] = []
         placed = False
         for pair in self._pairs:

@@ -126,10 +126,12 @@ class HTTPServerRequest:
         self.connection = connection
         self.server_connection = server_connection
         self._start_time = time.time()
-        if uri[0] == "/":
+        if uri[0] != "/":
+            self._take_target_apart(uri)
+        elif "?" in uri:
             self.path, _, self.query = uri.partition("?")
         else:
-            self._take_target_apart(uri)
+            self.path = uri
         return self
 
     def _take_target_apart(self, uri: str) -> None:

@@ -144,7 +144,7 @@ class Application(ReversibleRouter):
 
     def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> HTTPMessageDelegate:
         """The delegate for ``request``: of the first route that matches, or of the default."""
-        rules = self.default_router.rules
+        rules = self.default_router._rules
         # Without host rules there is but one, and it matches everything.
         router = self.wildcard_router if len(rules) == 1 else self.default_router
         route = router.find_handler(request)
@@ -220,7 +220,6 @@ class _HandlerDelegate(HTTPMessageDelegate):
         "path_args",
         "path_kwargs",
         "request",
-        "stream_request_body",
     )
 
     def __init__(
@@ -239,14 +238,18 @@ class _HandlerDelegate(HTTPMessageDelegate):
         self.handler_kwargs = handler_kwargs or _NO_KWARGS
         self.path_args: Sequence[bytes] = path_args or ()
         self.path_kwargs = path_kwargs or _NO_KWARGS
-        self.chunks: list[bytes] = []
-        self.stream_request_body: bool = handler_class._stream_request_body
+        self.chunks: Sequence[bytes] = ()
         self.handler: RequestHandler | None = None
+
+    @property
+    def stream_request_body(self) -> bool:
+        """Whether the handler takes the body as it arrives."""
+        return self.handler_class._stream_request_body
 
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> Awaitable[None] | None:
-        if not self.stream_request_body:
+        if not self.handler_class._stream_request_body:
             return None
         loop = asyncio.get_running_loop()
         self.request._body_future = loop.create_future()
@@ -259,7 +262,10 @@ class _HandlerDelegate(HTTPMessageDelegate):
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         if self.handler is not None:
             return self.handler.data_received(chunk)
-        self.chunks.append(chunk)
+        if self.chunks:
+            cast("list[bytes]", self.chunks).append(chunk)
+        else:
+            self.chunks = [chunk]
         return None
 
     def finish(self) -> None:
@@ -274,7 +280,7 @@ class _HandlerDelegate(HTTPMessageDelegate):
         self.execute()
 
     def on_connection_close(self) -> None:
-        self.chunks = []
+        self.chunks = ()
         handler, body = self.handler, self.request._body_future
         if handler is None or body is None:
             return

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import hashlib
 import numbers
 import re
+from functools import lru_cache
+from hashlib import blake2b
 from time import time
 from typing import Any, Protocol
 
@@ -33,6 +34,17 @@ HeaderTypes = bytes | str | int | numbers.Integral | datetime.datetime
 _ETAGS = re.compile(r'\*|(?:W/)?+"[^"]*+"')
 #: What describes a body that is not there (RFC 9110, 15.4.5): dropped from 204 and 304.
 _REPRESENTATION_HEADERS = ("Content-Encoding", "Content-Language", "Content-Type")
+
+
+#: bytes of a body whose entity tag is worth remembering: short answers repeat
+SHORT_BODY = 512
+
+
+def _etag(body: bytes) -> str:
+    return f'"{blake2b(body, digest_size=16).hexdigest()}"'
+
+
+_short_etag = lru_cache(maxsize=1024)(_etag)
 
 
 class HandlerApplication(Protocol):
@@ -245,10 +257,8 @@ class Exchange:
                 raise RuntimeError(f"Cannot send body with {status}")
             self._clear_representation_headers()
         else:
-            headers = self._headers
-            if "content-length" not in headers.index():
-                length = sum(map(len, self._write_buffer))
-                headers.set_new("Content-Length", "content-length", str(length))
+            length = str(sum(map(len, self._write_buffer)))
+            self._headers.set_missing("Content-Length", "content-length", length)
 
     def _clear_representation_headers(self) -> None:
         for name in _REPRESENTATION_HEADERS:
@@ -285,7 +295,7 @@ class Exchange:
         """The entity tag of the body as it stands in the buffer; None for none. Override freely."""
         buffer = self._write_buffer
         body = buffer[0] if len(buffer) == 1 else b"".join(buffer)
-        return f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
+        return _short_etag(body) if len(body) <= SHORT_BODY else _etag(body)
 
     def set_etag_header(self) -> None:
         """Set ``Etag`` to what :meth:`compute_etag` says, if anything."""

@@ -149,9 +149,10 @@ class RequestHandler(Failures):
     def _decode_path(self, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
         decode = self.decode_argument
         self.path_args = [arg if arg is None else decode(arg) for arg in args]
-        self.path_kwargs = {
-            name: arg if arg is None else decode(arg, name=name) for name, arg in kwargs.items()
-        }
+        if kwargs:
+            self.path_kwargs = {
+                name: arg if arg is None else decode(arg, name=name) for name, arg in kwargs.items()
+            }
 
     def _set_prepared(self) -> None:
         if self._prepared_future is not None and not self._prepared_future.done():
