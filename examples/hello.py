@@ -30,8 +30,7 @@ async def main(port: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await stop.wait()
-    server.stop()
-    await server.close_all_connections()
+    await server.drain(10)  # seconds for whoever is being answered
 
 
 if __name__ == "__main__":

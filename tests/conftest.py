@@ -1,6 +1,7 @@
 """What all tests share: the event loop that they run on, and servers that are cleaned up.
 
-TORNADOISH_TEST_LOOP=uvloop runs every asynchronous test on uvloop; the default is asyncio's loop.
+TORNADOISH_TEST_LOOP=uvloop runs the asynchronous tests on uvloop; the default is asyncio's loop.
+The others do not depend on the loop: they run with asyncio's alone, not again in its debug mode.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 import pytest
 
-pytest.register_assert_rewrite("support", "reading", "streams")
+pytest.register_assert_rewrite("support", "reading", "servers", "streams")
 
 from support import Serving  # noqa: E402 - its assertions are to be explained
 
@@ -49,17 +50,28 @@ ORACLE_ASSERTS = re.compile(
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+#: Whether this run is for what depends on the loop.
+LOOP_ALONE = LOOP == "uvloop" or bool(os.environ.get("PYTHONASYNCIODEBUG"))
+
+
+def is_asynchronous(item: pytest.Item) -> bool:
+    return isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if sys.flags.optimize:
         gone = pytest.mark.skip(reason="Tornado checks this by assert, and -O takes asserts away")
         for item in items:
             if ORACLE_ASSERTS.search(item.nodeid):
                 item.add_marker(gone)
+    elif LOOP_ALONE:
+        config.hook.pytest_deselected(items=[item for item in items if not is_asynchronous(item)])
+        items[:] = [item for item in items if is_asynchronous(item)]
     if LOOP != "uvloop" or importlib.util.find_spec("uvloop"):
         return
     skip = pytest.mark.skip(reason="TORNADOISH_TEST_LOOP=uvloop, but uvloop is not installed")
     for item in items:
-        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):
+        if is_asynchronous(item):
             item.add_marker(skip)
 
 

@@ -22,6 +22,7 @@ from tornadoish.httputil import (
     RequestStartLine,
     ResponseStartLine,
 )
+from tornadoish.iostream import DeadlineClock
 from tornadoish.netutil import bind_sockets
 from tornadoish.testing import CheckedServerDelegate, check_message_delegate
 
@@ -42,6 +43,41 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.001)
 
     await soon(look())
+
+
+# -- time
+
+
+class FakeClock:
+    """The clock of a server whose time passes only when a test says so.
+
+    It arms no timer: what is due happens within :meth:`passes`.
+    """
+
+    def __init__(self, interval: float = 1.0) -> None:
+        self.now = 1000.0
+        self.interval = interval
+        self.deadlines = DeadlineClock(interval, time=lambda: self.now)
+
+    def passes(self, seconds: float) -> None:
+        """So much time, and then one look at all deadlines."""
+        self.now += seconds
+        self.deadlines.sweep(self.now)
+
+    async def ticks(self, seconds: float) -> None:
+        """So much time as a running clock has it: a look in every interval, and between two of
+        them the loop does what there is to do."""
+        end = self.now + seconds
+        while self.now < end:
+            self.passes(min(self.interval, end - self.now))
+            await settled()
+
+
+async def settled(rounds: int = 10) -> None:
+    """Let the loop do what there is to do already; for what must NOT happen, as nothing tells of
+    that. What crosses a socket takes a round on each side."""
+    for _ in range(rounds):
+        await asyncio.sleep(0)
 
 
 # -- serving
@@ -75,13 +111,19 @@ class Serving:
         *,
         server_class: type[HTTPServer] = HTTPServer,
         check: bool = True,
+        clock: FakeClock | None = None,
         **options: Any,
     ) -> Served:
-        """Serve ``application``, with the contract checker in front of it if it is a delegate."""
+        """Serve ``application``, with the contract checker in front of it if it is a delegate.
+
+        :param clock: the server's, instead of one that goes by the loop's time.
+        """
         checked = None
         if check and isinstance(application, HTTPServerConnectionDelegate):
             application = checked = check_message_delegate(application)
         server = server_class(application, **options)
+        if clock is not None:
+            server._clock = clock.deadlines
         sockets = bind_sockets(0, "127.0.0.1")
         server.add_sockets(sockets)
         served = Served(server, sockets[0].getsockname()[1], checked)
@@ -210,8 +252,11 @@ class Client:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def connect(cls, port: int) -> Any:
-        client = cls(*await soon(asyncio.open_connection("127.0.0.1", port)))
+    async def connect(cls, port: int, **options: Any) -> Any:
+        """``options``: as of ``asyncio.open_connection``."""
+        if options.get("ssl") is not None:
+            options["server_hostname"] = "localhost"
+        client = cls(*await soon(asyncio.open_connection("127.0.0.1", port, **options)))
         try:
             yield client
         finally:

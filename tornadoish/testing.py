@@ -20,6 +20,7 @@ from tornadoish.httputil import (
     RequestStartLine,
     ResponseStartLine,
 )
+from tornadoish.httputil.delegates import tell_trailers
 
 
 class ContractError(AssertionError):
@@ -36,9 +37,9 @@ class CheckedMessageDelegate(HTTPMessageDelegate):
     :param name: what the errors call it; the delegate's class by default.
     :param violations: a list to record broken contracts in; one of its own by default.
 
-    Public attributes: ``delegate``, ``name``, ``state`` ("new", "body" or "ended", as in the
-    docstring of :class:`HTTPMessageDelegate`), ``calls`` (the names of all calls, in order, illegal
-    ones included) and ``violations`` (the :class:`ContractError` of each illegal one).
+    Public attributes: ``delegate``, ``name``, ``state`` ("new", "body", "whole" or "ended", as in
+    the docstring of :class:`HTTPMessageDelegate`), ``calls`` (the names of all calls, in order,
+    illegal ones included) and ``violations`` (the :class:`ContractError` of each illegal one).
     """
 
     def __init__(
@@ -89,12 +90,23 @@ class CheckedMessageDelegate(HTTPMessageDelegate):
             raise self._violation("data_received() with an empty chunk")
         return self._watch("data_received", self.delegate.data_received(chunk))
 
+    def trailers_received(self, trailers: HTTPHeaders) -> Awaitable[None] | None:
+        """Legal once, behind the body.
+
+        :raises ContractError: otherwise, or for no trailers at all.
+        """
+        self._enter("trailers_received", "body")
+        if not isinstance(trailers, HTTPHeaders) or not trailers:
+            raise self._violation(f"trailers_received() with {trailers!r}")
+        self.state = "whole"
+        return self._watch("trailers_received", tell_trailers(self.delegate, trailers))
+
     def finish(self) -> Awaitable[None] | None:
         """Legal once, behind the head.
 
         :raises ContractError: otherwise.
         """
-        self._enter("finish", "body")
+        self._enter("finish", "body", "whole")
         self.state = "ended"
         return self._watch("finish", self.delegate.finish())
 
@@ -103,7 +115,7 @@ class CheckedMessageDelegate(HTTPMessageDelegate):
 
         :raises ContractError: otherwise.
         """
-        self._enter("on_connection_close", "new", "body")
+        self._enter("on_connection_close", "new", "body", "whole")
         self.state = "ended"
         self.delegate.on_connection_close()
 
@@ -212,6 +224,16 @@ class CheckedServerDelegate(HTTPServerConnectionDelegate):
         if open_ones:
             raise self._violation(f"on_close() before the end of {open_ones}")
         self.delegate.on_close(server_conn)
+
+    def on_drain(self) -> None:
+        """Legal once.
+
+        :raises ContractError: otherwise.
+        """
+        self.calls.append("on_drain")
+        if self.calls.count("on_drain") > 1:
+            raise self._violation("on_drain() twice")
+        self.delegate.on_drain()
 
     def _violation(self, what: str) -> ContractError:
         error = ContractError(f"{self.name}: {what}")

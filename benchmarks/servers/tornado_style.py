@@ -121,7 +121,8 @@ async def main(port: int, routes: int) -> None:
     """Serve until ended from outside."""
     handlers: list[Any] = list(rules(routes))
     app = web.Application(handlers)
-    app.listen(port, address="127.0.0.1", max_body_size=MAX_BODY)
+    # The queue is longer than the usual 128: slow_clients.py opens connections by the hundred.
+    app.listen(port, address="127.0.0.1", backlog=1024, max_body_size=MAX_BODY)
     await asyncio.Event().wait()
 
 

@@ -66,7 +66,16 @@ def test_only_spaces_and_tabs_are_stripped() -> None:
     assert tornado_httputil.parse_cookie(header)["a"] == "Ã"
 
 
-@pytest.mark.parametrize("unit", ["\\", '\\"', "\\012", '"', "=;"])
+@pytest.mark.parametrize(
+    "unit",
+    [
+        pytest.param("\\", id="CVE-2024-7592-backslashes"),
+        pytest.param('\\"', id="CVE-2024-52804-quotes"),
+        pytest.param("\\012", id="CVE-2024-52804-octal"),
+        '"',
+        "=;",
+    ],
+)
 def test_parse_cookie_is_linear(unit: str) -> None:
     headers = {size: f'a="{unit * size}"' for size in (30_000, 240_000)}
     # Large, for copying the rest at each match shows only then.

@@ -244,7 +244,7 @@ def test_stricter_than_tornado(body: bytes) -> None:
         'multipart/form-data; boundary="B "',
     ],
 )
-def test_bad_boundaries(content_type: str) -> None:
+def test_bad_boundaries_CVE_2026_34516(content_type: str) -> None:
     with pytest.raises(HTTPInputError, match="boundary"):
         parse(forms, part("form-data; name=a") + b"--B--", content_type)
 
@@ -289,7 +289,9 @@ def test_after_an_error_nothing_is_changed() -> None:
     assert (arguments, files) == ({"z": [b"0"]}, {})
 
 
-def test_errors_are_not_logged_here_and_repeat_no_input(caplog: pytest.LogCaptureFixture) -> None:
+def test_errors_are_not_logged_and_repeat_no_input_CVE_2025_47287_CVE_2024_53981(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level(logging.DEBUG)
     secret = "sesame"
     bodies = [
@@ -374,7 +376,7 @@ def test_defaults_are_tornados(httputil: Any) -> None:
     assert config.urlencoded.max_arguments == 1000
 
 
-def test_too_many_parts_are_not_split() -> None:
+def test_too_many_parts_are_not_split_CVE_2026_31958_CVE_2023_25577_CVE_2023_30798() -> None:
     body = b"--B" + b"\r\n--B\r\n" * 200_000 + b"\r\n--B--"
 
     def work() -> None:
@@ -388,21 +390,24 @@ def test_too_many_parts_are_not_split() -> None:
 
 
 HOSTILE_BODIES: dict[str, Callable[[int], bytes]] = {
-    # CVE-2023-46136: megabytes of line ends, and of what looks like a delimiter
-    "line ends": lambda n: part("form-data; name=a", "\r\n" * n) + b"--B--",
-    "CRs": lambda n: part("form-data; name=a", "\r" * n) + b"--B--",
+    # megabytes of line ends, and of what looks like a delimiter
+    "CVE-2023-46136-line-ends": lambda n: part("form-data; name=a", "\r\n" * n) + b"--B--",
+    "CVE-2023-46136-CRs": lambda n: part("form-data; name=a", "\r" * n) + b"--B--",
     "almost delimiters": lambda n: part("form-data; name=a", "\r\n--" * n) + b"--B--",
     "delimiters that go on": lambda n: part("form-data; name=a", "\r\n--Bx" * n) + b"--B--",
     "no final boundary": lambda n: part("form-data; name=a", "\r\n--B" * n),
     "empty parts": lambda n: b"--B\r\n" * n + b"\r\n--B--",
     "empty headers": lambda n: b"--B\r\n" + b"\r\n" * n + b"\r\n--B--",
     "headers": lambda n: part("form-data; name=a", "x", *[f"X{i}: y" for i in range(n)]) + b"--B--",
-    # CVE-2025-67726 and its kin
-    "quoted semicolons": lambda n: part(f'form-data; name=a; x="{";" * n}"') + b"--B--",
-    "open quote": lambda n: part(f'form-data; name=a; x="{";" * n}') + b"--B--",
+    "CVE-2025-67726-quoted-semicolons": lambda n: (
+        part(f'form-data; name=a; x="{";" * n}"') + b"--B--"
+    ),
+    "CVE-2025-67726-open-quote": lambda n: part(f'form-data; name=a; x="{";" * n}') + b"--B--",
     "quotes": lambda n: part(f'form-data; name=a; x={chr(34) * n};"') + b"--B--",
-    "backslashes": lambda n: part('form-data; name=a; x="' + "\\" * n) + b"--B--",
-    "escaped quotes": lambda n: part('form-data; name=a; x="' + '\\";' * n) + b"--B--",
+    "CVE-2026-28356-backslashes": lambda n: part('form-data; name=a; x="' + "\\" * n) + b"--B--",
+    "CVE-2024-24762-escaped-quotes": lambda n: (
+        part('form-data; name=a; x="' + '\\";' * n) + b"--B--"
+    ),
     "parameters": lambda n: part("form-data; name=a" + ";x=y" * n) + b"--B--",
     "extended": lambda n: part("form-data; name=a; f*=utf-8''" + "%41%" * n) + b"--B--",
     "stars": lambda n: part("form-data; name=a; " + "*" * n + "=x") + b"--B--",

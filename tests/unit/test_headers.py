@@ -394,7 +394,7 @@ def _seconds(count: int) -> float:
     return perf_counter() - started
 
 
-def test_a_name_repeated_many_times_is_linear() -> None:
+def test_a_name_repeated_many_times_is_linear_CVE_2025_67725() -> None:
     few = min(_seconds(1000) for _ in range(5))
     many = min(_seconds(10_000) for _ in range(3))
     assert many < 40 * few  # 10 if linear, 100 if quadratic

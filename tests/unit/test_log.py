@@ -98,7 +98,7 @@ def test_a_bad_log_call_still_gives_a_line(log: Any) -> None:
 @pytest.mark.parametrize(
     ("raw", "escaped"),
     [
-        ("\x1b[31m", "\\x1b[31m"),
+        pytest.param("\x1b[31m", "\\x1b[31m", id="CVE-2020-7694"),
         ("\x9b31m", "\\x9b31m"),
         ("a\rb\x00\x7f\x08", "a\\rb\\x00\\x7f\\x08"),
         ("\x85\u2028\u2029", "\\x85\\u2028\\u2029"),

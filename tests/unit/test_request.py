@@ -230,7 +230,9 @@ def _ours() -> Any:
     ],
 )
 @pytest.mark.parametrize("how", ["constructor", "of_message"])
-def test_absolute_targets(how: str, target: str, host: str, path: str, query: str) -> None:
+def test_absolute_targets_aiohttp_13821(
+    how: str, target: str, host: str, path: str, query: str
+) -> None:
     """Tornado takes the whole target for a path (and the Host field for the host)."""
     line = RequestStartLine("GET", target, "HTTP/1.1")
     headers = HTTPHeaders({"Host": "example.com"})
@@ -315,7 +317,7 @@ def test_a_malformed_body_harms_nobody_who_does_not_look() -> None:
             assert caught.value.status == 400
 
 
-def test_too_many_query_arguments() -> None:
+def test_too_many_query_arguments_CVE_2026_54283() -> None:
     limit = request_module.MAX_QUERY_ARGUMENTS
     assert len(made(_ours(), "/?" + "&".join(["a"] * limit)).query_arguments["a"]) == limit
     request = made(_ours(), "/?" + "&".join(["a"] * (limit + 1)))

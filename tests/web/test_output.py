@@ -62,7 +62,18 @@ async def test_set_status(
     assert seen == [status]
 
 
-@pytest.mark.parametrize("reason", ["a\r\nX: y", "a\nb", "a\rb", "\x00", "<b>", "\x7f", "€"])
+@pytest.mark.parametrize(
+    "reason",
+    [
+        pytest.param("a\r\nX: y", id="CVE-2026-34519-CRLF"),
+        pytest.param("<b>", id="CVE-2025-67724-HTML"),
+        "a\nb",
+        "a\rb",
+        "\x00",
+        "\x7f",
+        "€",
+    ],
+)
 def test_an_unsafe_reason_is_refused(framework: Framework, reason: str) -> None:
     handler = by_hand(framework)
     if framework.is_tornado:  # it looks at it later, where the mistake is hard to find
@@ -113,7 +124,18 @@ async def test_values_of_header_fields(
     assert answer.get("X-Value") == expected
 
 
-@pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "a\rb", "a\x00", b"a\nb", "\x7f", "€"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param("a\r\nX-Evil: 1", id="CVE-2020-7695-CVE-2018-1000164-CRLF"),
+        pytest.param("a\nb", id="CVE-2012-2374-LF"),
+        "a\rb",
+        "a\x00",
+        b"a\nb",
+        "\x7f",
+        "€",
+    ],
+)
 @pytest.mark.parametrize("method", ["set_header", "add_header"])
 def test_an_unsafe_value_is_refused(framework: Framework, method: str, value: Any) -> None:
     handler = by_hand(framework)

@@ -66,6 +66,9 @@ GOOD_REQUESTS = [
     request("an unknown minor version", "GET / HTTP/1.7", "Host: x"),
     request("empty host", "GET / HTTP/1.1", "Host: "),
     request("an IPv6 host", "GET / HTTP/1.1", "Host: [::1]:80"),
+    request("an address of the future", "GET / HTTP/1.1", "Host: [vA.x:y]"),
+    request("the same expectation twice", "GET / HTTP/1.1", "Host: x", "Content-Length: 0",
+            "Expect: 100-continue,,", "expect: 100-Continue"),
     request("order and case of names", "GET / HTTP/1.1", "hOST: x", "b-C: 2", "A: 1", "b-c: 3"),
     request("a value with everything", "GET / HTTP/1.1", "Host: x", "A: !~\t\x80\x85\xa0\xff y"),
     request("an empty value", "GET / HTTP/1.1", "Host: x", "A: "),
@@ -170,6 +173,7 @@ BAD_LINES = [
         (b"CONNECT h:x HTTP/1.1", 400),
         (b"GET http:/x HTTP/1.1", 400),  # aiohttp #13855
         (b"GET http:///x HTTP/1.1", 400),
+        (b"GET http://:80/ HTTP/1.1", 400),  # RFC 9110, 4.2.1
         (b"GET http://h/a\\b@c HTTP/1.1".replace(b"h/", b"h\\"), 400),
         (b"GET http://a@b/ HTTP/1.1", 400),
         (b"GET ftp://h/ HTTP/1.1", 400),
@@ -240,7 +244,8 @@ BAD_FIELDS = [
     *[
         bad(f"host {host!r}", b"GET / HTTP/1.1\r\nHost: " + host + b"\r\n\r\n")
         for host in (b"a/b", b"a/../b?c", b"a b", b"a,b:c", b"a@b", b"a\\b", b"a#", b"[::1", b"a:b",
-                     b"%zz", b"\xe9", b'"', b"<x>", b"a:123456", b"x" * 600)
+                     b"[1]", b"[....]", b"[::1::]", b"[:::1]", b"[::1.2.3.400]", b"[::12345]",
+                     b"[v.x]", b"%zz", b"\xe9", b'"', b"<x>", b"a:123456", b"x" * 600)
     ],
 ]  # fmt: skip
 
@@ -383,6 +388,11 @@ RESPONSES = [
              ok(("Connection", "close"), L2), ("data", b"hi"), end(), state=LAST),
     response("< 1.0", b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi",
              ("head", ("HTTP/1.0", 200, "OK"), [L2]), ("data", b"hi"), end(), state=LAST),
+    # RFC 9112, 6.1: its framing is taken as faulty, whatever it says of the connection.
+    response("< 1.0, chunked", b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n"
+             b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+             ("head", ("HTTP/1.0", 200, "OK"), [("Connection", "keep-alive"), TE]), end(),
+             state=LAST),
     response("< until close", OK + b"\r\nhello", ok(), ("data", b"hello"), end(), state=LAST,
              eof=True),
     response("< until close, empty", OK + b"\r\n", ok(), end(), state=LAST, eof=True),
@@ -425,6 +435,8 @@ RESPONSES = [
              + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
              error(), state=CLOSED),
     response("< HTTP/2", b"HTTP/2.0 200 OK\r\n\r\n", error(505), state=CLOSED),
+    response("< HTTP/2 and worse", b"HTTP/2.0 200 OK\r\nA: \x00\r\n\r\n", error(505),
+             state=CLOSED),
     response("< no HTTP", b"ICY 200 OK\r\n\r\n", error(), state=CLOSED),
     response("< a request", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", error(), state=CLOSED),
     response("< two digits", b"HTTP/1.1 20 OK\r\n\r\n", error(), state=CLOSED),

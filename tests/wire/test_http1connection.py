@@ -513,9 +513,9 @@ async def test_a_message_of_a_server_connection_is_not_read_twice(serve: Serve) 
 
 def test_parameters_are_frozen_and_mean_what_they_say() -> None:
     params = HTTP1ConnectionParameters(max_body_size=0, max_header_size=10)
-    assert params.limits(5).body_bytes == 0
-    assert params.limits(5).header_bytes == 10
-    assert HTTP1ConnectionParameters().limits(5).body_bytes == 5
+    assert params.bounds(5, is_client=False).body_bytes == 0
+    assert params.bounds(5, is_client=False).header_bytes == 10
+    assert HTTP1ConnectionParameters().bounds(5, is_client=True).body_bytes == 5
     with pytest.raises(AttributeError):
         params.max_body_size = 1  # type: ignore[misc]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 import ssl
 from typing import Any
@@ -392,6 +393,22 @@ async def test_start_tls_with_a_peer_that_goes_away(
     assert quiet(caplog)
 
 
+@pytest.mark.parametrize("server_side", [True, False])
+async def test_start_tls_that_is_cancelled_closes_the_connection(
+    streams: Streams, server_side: bool
+) -> None:
+    """Nobody else could: whoever cancels has not got the new stream."""
+    stream, peer = await streams.open_pair()
+    if server_side:
+        future = stream.start_tls(True, SERVER_TLS)
+    else:
+        future = stream.start_tls(False, CLIENT_TLS, "localhost")
+        assert await peer.take(1) == b"\x16", "the handshake has begun"
+    future.cancel()
+    await peer.rest()
+    await until(lambda: stream.fileno() == -1 if streams.library.is_ours else True)
+
+
 # ------------------------------------------------------------------------------ bounds
 
 
@@ -429,3 +446,34 @@ async def test_what_a_peer_sends_to_nobody_over_tls_is_not_hoarded(streams: Stre
     assert got == total
     await soon(server.write(b"and back"))
     assert await soon(reader.readexactly(8)) == b"and back"
+
+
+@OURS
+async def test_a_paused_stream_can_be_closed_when_its_peer_has_ended(streams: Streams) -> None:
+    """asyncio's TLS transports keep the end of input until reading goes on, and do not close before
+    it has been taken: the descriptor would stay for ever."""
+    peers: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(
+        lambda _, writer: peers.append(writer), "127.0.0.1", 0, ssl=server_context()
+    )
+    streams.at_end(server.close)
+    stream = streams.keep(streams.io.SSLIOStream(socket.socket(), ssl_options=CLIENT_TLS))
+    await soon(stream.connect(server.sockets[0].getsockname(), server_hostname="localhost"))
+    await until(lambda: peers)
+    stream.pause_reading()
+    with socket.socket(fileno=os.dup(stream.fileno())) as twin:
+        twin.setblocking(False)
+        peers[0].transport.abort()  # without the closure alert that TLS asks for
+        await until(lambda: _has_ended(twin))
+    for _ in range(3):  # in which the transport hears of it, too
+        await asyncio.sleep(0)
+    stream.close()
+    await until(lambda: stream.socket is None)
+
+
+def _has_ended(sock: socket.socket) -> bool:
+    """Whether there is nothing more to be read but the end."""
+    try:
+        return sock.recv(1, socket.MSG_PEEK) == b""
+    except BlockingIOError:
+        return False

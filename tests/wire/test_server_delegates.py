@@ -82,8 +82,8 @@ async def test_nothing_more_is_read_while_a_delegate_is_busy(serve: Serve, metho
         assert len(answer.body) == 16 * len(MEGABYTE) + len(b"POST / ")
 
 
-async def test_pipelined_requests_wait_outside(serve: Serve) -> None:
-    """aiohttp CVE-2026-54273: thousands of requests behind a slow one."""
+async def test_pipelined_requests_wait_outside_CVE_2026_54273(serve: Serve) -> None:
+    """aiohttp: thousands of requests behind a slow one."""
     gate = Gate()
 
     async def slow(delegate: Delegate) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
-import logging
 import os
 import signal
 import socket
@@ -15,102 +13,15 @@ import subprocess
 import sys
 import textwrap
 import warnings
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from libraries import Library
-from streams import CERT, KEY, OURS, SERVER_TLS, Peer, open_sockets
-from support import PATIENCE, soon, until
+from servers import Servers, address_of, echo
+from streams import CERT, KEY, OURS, SERVER_TLS
+from support import soon, until
 
 ROOT = Path(__file__).parents[2]
-
-
-class Servers:
-    """Makes servers and clients and ends them; nothing may be left then."""
-
-    def __init__(self, library: Library) -> None:
-        self.library = library
-        self.streams: list[Any] = []  #: that servers were given
-        self.addresses: list[Any] = []
-        self.unheard: list[dict[str, Any]] = []
-        self._servers: list[Any] = []
-        self._peers: list[Peer] = []
-        self._known = asyncio.all_tasks()
-        self._sockets = open_sockets()
-        asyncio.get_running_loop().set_exception_handler(
-            lambda _, context: self.unheard.append(context)
-        )
-
-    def make(self, handle: Callable[..., Any] | None = None, **options: Any) -> Any:
-        """A server of a subclass whose handle_stream is ``handle(stream)``."""
-        outer = self
-
-        class Server(self.library.tcpserver.TCPServer):  # type: ignore[name-defined,misc]
-            def handle_stream(self, stream: Any, address: Any) -> Any:
-                outer.streams.append(stream)
-                outer.addresses.append(address)
-                return None if handle is None else handle(stream)
-
-        server = Server(**options)
-        self._servers.append(server)
-        return server
-
-    def listening(self, handle: Callable[..., Any] | None = None, **options: Any) -> Any:
-        server = self.make(handle, **options)
-        server.listen(0, "127.0.0.1")
-        return server
-
-    async def connect(self, to: Any) -> Peer:
-        """A client of a server (or of an address)."""
-        address = to if isinstance(to, (tuple, str)) else address_of(to)
-        family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
-        peer = Peer(socket.socket(family))
-        self._peers.append(peer)
-        await soon(asyncio.get_running_loop().sock_connect(peer.sock, address))
-        return peer
-
-    async def close(self) -> None:
-        for peer in self._peers:
-            peer.close()
-        for server in self._servers:
-            server.stop()
-        for stream in self.streams:
-            stream.abort() if self.library.is_ours else stream.close()
-        known = self._known | {asyncio.current_task()}
-        async with asyncio.timeout(PATIENCE):
-            while asyncio.all_tasks() - known:
-                await asyncio.sleep(0.001)
-            if self.library.is_ours:
-                while any(stream._transport is not None for stream in self.streams):
-                    await asyncio.sleep(0.001)
-                self.streams.clear()
-                gc.collect()
-                assert self.unheard == [], self.unheard
-            while open_sockets() > self._sockets:
-                await asyncio.sleep(0.001)
-
-
-@pytest.fixture
-async def servers(library: Library) -> AsyncIterator[Servers]:
-    servers = Servers(library)
-    yield servers
-    await servers.close()
-
-
-def address_of(server: Any) -> tuple[str, int]:
-    sockname: tuple[str, int] = next(iter(server._sockets.values())).getsockname()
-    return sockname
-
-
-async def echo(stream: Any) -> None:
-    """Send back line by line, until the client has enough."""
-    try:
-        while True:
-            await stream.write(await stream.read_until(b"\n"))
-    except OSError:
-        stream.close()
 
 
 # ------------------------------------------------------------------------------ listening
@@ -533,86 +444,6 @@ def test_fork() -> None:
         "-W", "error", "-W", "ignore::ResourceWarning", "-W", "ignore:.*fork:DeprecationWarning",
     )  # fmt: skip
     assert (result.returncode, result.stdout) == (0, "2 False\n"), result.stderr
-
-
-# ------------------------------------------------------------------------------ TLS
-
-
-def tls_context() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(CERT, KEY)
-    return context
-
-
-async def tls_client(server: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    context = ssl.create_default_context(cafile=CERT)
-    opening = asyncio.open_connection(*address_of(server), ssl=context, server_hostname="localhost")
-    streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] = await soon(opening)
-    return streams
-
-
-async def abort(writer: asyncio.StreamWriter) -> None:
-    writer.transport.abort()
-    with contextlib.suppress(OSError):
-        await soon(writer.wait_closed())
-
-
-@pytest.mark.parametrize("as_context", [False, True])
-@OURS
-async def test_tls(servers: Servers, as_context: bool) -> None:
-    server = servers.listening(echo, ssl_options=tls_context() if as_context else SERVER_TLS)
-    reader, writer = await tls_client(server)
-    writer.write(b"hello\n")
-    assert await soon(reader.readline()) == b"hello\n"
-    (stream,) = servers.streams
-    assert isinstance(stream, servers.library.iostream.SSLIOStream)
-    assert stream.ssl_object.version().startswith("TLSv1.")
-    assert await soon(stream.wait_for_handshake()) is stream
-    await abort(writer)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [{"certfile": CERT, "keyfile": "/nowhere"}, {"certfile": "/nowhere"}, {"certfiles": CERT}],
-)
-def test_mistakes_in_ssl_options_show_at_once(options: Any) -> None:
-    from tornadoish.tcpserver import TCPServer
-
-    with pytest.raises((OSError, ValueError)):
-        TCPServer(ssl_options=options)
-
-
-@OURS
-async def test_who_speaks_no_tls_is_sent_away(
-    servers: Servers, caplog: pytest.LogCaptureFixture
-) -> None:
-    server = servers.listening(echo, ssl_options=SERVER_TLS)
-    peer = await servers.connect(server)
-    await peer.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    with contextlib.suppress(ConnectionResetError):
-        assert b"HTTP" not in await peer.rest()
-    early = await servers.connect(server)
-    early.close()
-    reader, writer = await tls_client(server)  # the server goes on
-    writer.write(b"hello\n")
-    assert await soon(reader.readline()) == b"hello\n"
-    await abort(writer)
-    assert "Traceback" not in caplog.text
-    assert all(record.levelno < logging.ERROR for record in caplog.records)
-    servers.unheard.clear()  # in debug mode asyncio tells of it
-    assert len(servers.streams) == 1, "only whom hands were shaken with is handed over"
-
-
-@OURS
-async def test_who_is_silent_in_the_handshake_is_dropped(servers: Servers) -> None:
-    server = servers.make(echo, ssl_options=SERVER_TLS)
-    server.ssl_handshake_timeout = 0.05
-    server.listen(0, "127.0.0.1")
-    peer = await servers.connect(server)
-    with contextlib.suppress(ConnectionResetError):
-        assert await peer.rest() == b""
-    assert servers.streams == []
-    servers.unheard.clear()  # in debug mode asyncio tells of it
 
 
 def test_fork_needs_no_running_loop() -> None:

@@ -75,6 +75,11 @@ ANSWERS: list[tuple[str, tuple[Any, ...], list[bytes], bytes, Any]] = [
      b"HTTP/1.1 304 OK\r\nContent-Length: 2\r\n\r\n", DONE),
     ("204 on 1.0", ("GET", "HTTP/1.0", True, 204, []), [],
      b"HTTP/1.1 204 OK\r\nConnection: keep-alive\r\n\r\n", DONE),
+    # RFC 9110, 9.3.6: no framing fields in a 2xx to CONNECT, and what follows is the tunnel's.
+    ("a tunnel", ("CONNECT", "HTTP/1.1", False, 200, [L2, ("A", "b")]), [b"any", b"thing"],
+     b"HTTP/1.1 200 OK\r\nA: b\r\nConnection: close\r\n\r\nanything", LAST),
+    ("a tunnel refused", ("CONNECT", "HTTP/1.1", False, 403, [L2]), [b"no"],
+     b"HTTP/1.1 403 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno", LAST),
     ("fields keep order and case", ("GET", "HTTP/1.1", True, 200,
                                     [("set-cookie", "a"), L2, ("Set-Cookie", "b\t\xe9")]), [b"hi"],
      b"HTTP/1.1 200 OK\r\nset-cookie: a\r\nContent-Length: 2\r\nSet-Cookie: b\t\xe9\r\n\r\nhi",
@@ -146,6 +151,10 @@ BAD_HEADS: list[tuple[str, ResponseStartLine, list[tuple[str, str]], bytes | Non
     ("a 304 with a body", ResponseStartLine("", 304, "x"), [L2], b"hi"),
     ("a chunked 204", ResponseStartLine("", 204, "x"), [TE], None),
     ("too much at once", OK, [L2], b"hi!"),
+    ("a 304 of no length", ResponseStartLine("", 304, "x"), [("Content-Length", "x")], None),
+    ("a 103 with a length", ResponseStartLine("", 103, "x"), [L2], None),
+    ("a chunked 103", ResponseStartLine("", 103, "x"), [TE], None),
+    ("a 103 with a body", ResponseStartLine("", 103, "x"), [], b"hi"),
 ]
 
 
@@ -257,7 +266,8 @@ def test_requests(line: tuple[str, str], fields: Any, chunk: bytes | None, wante
 @pytest.mark.parametrize(
     ("method", "target"),
     [("", "/"), ("G T", "/"), ("GET", ""), ("GET", "/ HTTP/1.1\r\nA: b"), ("GET", "/\u00e9"),
-     ("GET", "/\x00"), ("GET", "/a b"), ("G\r\nA", "/")],
+     ("GET", "/\x00"), ("GET", "/a b"), ("G\r\nA", "/"), ("GET", "/#a"), ("GET", "*"), ("GET", "a"),
+     ("CONNECT", "/"), ("GET", "http://a@b/")],
 )  # fmt: skip
 def test_requests_that_are_refused(method: str, target: str) -> None:
     writer = Writer()

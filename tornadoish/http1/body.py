@@ -10,7 +10,12 @@ from typing import Final, Literal, Protocol
 
 from tornadoish.buffer import ReceiveBuffer
 from tornadoish.http1.fields import parse_fields
-from tornadoish.http1.grammar import CHUNK_LINE, NOT_IN_HEAD, NOT_IN_TRAILERS
+from tornadoish.http1.grammar import (
+    CHUNK_LINE,
+    CHUNK_LINE_BEGUN,
+    NOT_IN_HEAD,
+    NOT_IN_TRAILERS,
+)
 from tornadoish.http1.limits import Limits
 from tornadoish.httputil.errors import HTTPInputError
 from tornadoish.httputil.headers import HTTPHeaders
@@ -32,9 +37,10 @@ Taken = bytes | EndOfMessage | None
 class Body(Protocol):
     """What the reader wants of each kind of body."""
 
-    #: bytes that may yet be received or announced; set anew by whoever allows more or less
+    #: bytes that may yet be received or announced
     max_bytes: int
 
+    def allow(self, max_bytes: int) -> None: ...
     def take(self, buffer: ReceiveBuffer, limit: int) -> Taken: ...
     def check_size(self) -> None: ...
     def end_of_input(self) -> None: ...
@@ -47,6 +53,10 @@ class LengthBody:
 
     def __init__(self, length: int, max_bytes: int) -> None:
         self.left = length
+        self.max_bytes = max_bytes
+
+    def allow(self, max_bytes: int) -> None:
+        """So much more may come, whatever was allowed before."""
         self.max_bytes = max_bytes
 
     def take(self, buffer: ReceiveBuffer, limit: int) -> Taken:
@@ -76,6 +86,10 @@ class UntilCloseBody:
 
     def __init__(self, max_bytes: int) -> None:
         self._ended = False
+        self.max_bytes = max_bytes
+
+    def allow(self, max_bytes: int) -> None:
+        """So much more may come, whatever was allowed before."""
         self.max_bytes = max_bytes
 
     def take(self, buffer: ReceiveBuffer, limit: int) -> Taken:
@@ -117,6 +131,10 @@ class ChunkedBody:
         self._excess = 0  # bytes of size lines beyond what their chunks account for
         self._fault: HTTPInputError | None = None  # found behind data that had to go out first
         self.trailers: HTTPHeaders | None = None
+
+    def allow(self, max_bytes: int) -> None:
+        """So much more may come, what is left of this chunk included."""
+        self.max_bytes = max_bytes - self._left
 
     def take(self, buffer: ReceiveBuffer, limit: int) -> Taken:
         found, self._fault = self._fault, None
@@ -182,9 +200,8 @@ class ChunkedBody:
         data, start = buffer.data, buffer.pos
         end = data.find(b"\n", start + self._seen, start + limit + 2)
         if end < 0:
-            self._seen = len(buffer)
-            if self._seen > limit + 1:
-                raise HTTPInputError("Chunk size line too long")
+            if data:
+                self._look_for_faults(buffer, limit)
             return None
         if end == start or data[end - 1] != 13:
             raise HTTPInputError("Bare LF in chunked body")
@@ -192,6 +209,16 @@ class ChunkedBody:
         buffer.skip(end + 1 - start)
         self._seen = 0
         return line
+
+    def _look_for_faults(self, buffer: ReceiveBuffer, limit: int) -> None:
+        """Refuse an unfinished size line as soon as it cannot become a good one."""
+        data, start = buffer.data, buffer.pos
+        bad = NOT_IN_HEAD.search(data, start + max(0, self._seen - 1), start + limit + 1)
+        if bad is not None or CHUNK_LINE_BEGUN.match(data, start) is None:
+            raise HTTPInputError("Malformed chunk size")
+        self._seen = len(buffer)
+        if self._seen > limit + 1:
+            raise HTTPInputError("Chunk size line too long")
 
     def _take_end(self, buffer: ReceiveBuffer) -> bool:
         """Read the CRLF behind a chunk's data if it is there."""
@@ -220,7 +247,7 @@ class ChunkedBody:
                 raise HTTPInputError("Trailer section too large", 431)
             return False
         text = str(data[start : end + 2], "latin-1")
-        pairs = parse_fields(text, 0, self._limits.trailer_fields)
+        pairs = parse_fields(text, self._limits.trailer_fields, self._limits.field_bytes)
         kept = [pair for pair in pairs if pair[0].lower() not in NOT_IN_TRAILERS]
         self.trailers = HTTPHeaders.from_pairs(kept)
         buffer.skip(end + 4 - start)

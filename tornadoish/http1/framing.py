@@ -57,7 +57,8 @@ def check_target_form(method: str, target: str) -> None:
         authority = rest.partition("/")[0].partition("?")[0]
         if not mark or scheme.lower() not in ("http", "https"):
             raise HTTPInputError("Invalid request target")
-        if not authority or not is_host(authority):
+        # RFC 9110, 4.2.1: an http URI with an empty host is invalid, whatever its port.
+        if not authority or authority[0] == ":" or not is_host(authority):
             raise HTTPInputError("Invalid authority in request target")
 
 
@@ -138,9 +139,11 @@ def expects_continue(version: str, index: Index) -> bool:
     expectation = index.get("expect")
     if expectation is None or version == "HTTP/1.0":
         return False
-    if expectation.lower() != "100-continue":
+    # A list (10.1.1): repeated it says no more, and an empty member says nothing (5.6.1).
+    members = [member for member in list_members(expectation) if member]
+    if any(member != "100-continue" for member in members):
         raise HTTPInputError("Unsupported expectation", 417)
-    return True
+    return members != []
 
 
 def list_members(value: str) -> list[str]:

@@ -33,6 +33,9 @@ NOT_IN_HEAD = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?!\n|\
 # digits are more than any body. What is in an extension is ignored, but not what it is made of.
 CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15}+)(?:[ \t]*+;[\t\x20-\x7e\x80-\xff]*+)?+")
 
+# The beginning of such a line, as far as its size: what has another is not waited for.
+CHUNK_LINE_BEGUN = re.compile(rb"[0-9A-Fa-f]{1,15}+(?:[ \t]*+(?:;|\Z)|\r)")
+
 # RFC 9110, 6.5.1: fields that must not be merged from a trailer section.
 NOT_IN_TRAILERS = frozenset(
     [

@@ -94,7 +94,9 @@ class _RequestFields:
     def __init__(self, block: bytes, version: str, limits: Limits) -> None:
         self.block = block
         self.version = version
-        pairs = self.pairs = parse_fields(str(block, "latin-1"), 0, limits.header_fields)
+        pairs = self.pairs = parse_fields(
+            str(block, "latin-1"), limits.header_fields, limits.field_bytes
+        )
         index = self.index = build_index(pairs)
         framing.check_fields(version, pairs, index)
         length = self.length = framing.request_length(version, index)
@@ -161,9 +163,7 @@ class Reader:
 
         :raises HTTPInputError: the peer broke the rules; the reader is CLOSED then.
         """
-        if self.state is HEAD:
-            return self.next_head()
-        return self.next_piece() if self.state is BODY else None
+        return self.next_head() if self.state is HEAD else self.next_piece()
 
     def next_message(self) -> None:
         """Both halves are through: what follows is another message."""
@@ -172,7 +172,7 @@ class Reader:
         self._blank = False
 
     def end_of_input(self) -> None:
-        """The peer will send nothing more.
+        """The peer will send nothing more, and what it sent has been read as far as it goes.
 
         :raises HTTPInputError: in the middle of a message.
         """
@@ -198,7 +198,7 @@ class Reader:
 
     def limit_body(self, max_bytes: int) -> None:
         """Allow this message's body ``max_bytes`` from here on, whatever the limits say."""
-        self._body.max_bytes = max_bytes
+        self._body.allow(max_bytes)
 
     def check_body_size(self) -> None:
         """Refuse a body that is known to be too large before any of it has been read.
@@ -215,7 +215,9 @@ class Reader:
     # -- bodies
 
     def next_piece(self) -> bytes | EndOfMessage | None:
-        """More of the body, or END, where a body is due; otherwise as :meth:`next_event`."""
+        """More of the body, or END, where a body is due; otherwise None."""
+        if self.state is not BODY:
+            return None  # else the end of no body would lead out of a state that nothing leaves
         body = self._body
         try:
             taken = body.take(self.buffer, self.limits.piece_bytes)
@@ -247,7 +249,7 @@ class Reader:
     # -- heads
 
     def next_head(self) -> Head | None:
-        """The next head, where one is due; otherwise as :meth:`next_event`."""
+        """The next head, where one is due; otherwise None."""
         if self.state is not HEAD:
             return None
         buffer = self.buffer
@@ -318,7 +320,8 @@ class Reader:
         _check_version(match[1])
         line = ResponseStartLine(match[1], int(match[2]), match[3] or "")
         rest = OBS_FOLD.sub(" ", text[match.end() :])
-        pairs = parse_fields(rest, 0, self.limits.header_fields, LAX_FIELD_LINE)
+        limits = self.limits
+        pairs = parse_fields(rest, limits.header_fields, limits.field_bytes, LAX_FIELD_LINE)
         index = build_index(pairs)
         headers = HTTPHeaders.from_pairs(pairs, index)
         if line.code == 101:
@@ -327,7 +330,9 @@ class Reader:
             self.state = HEAD.after[INFORM]
         else:
             length = framing.response_length(self.request_method, line.code, index)
-            self.persists = framing.persists(line.version, index)
+            # 6.1: chunks that 1.0 does not know were framed by somebody who may have got it wrong.
+            faulty = length == framing.CHUNKED and line.version == "HTTP/1.0"
+            self.persists = framing.persists(line.version, index) and not faulty
             self._expect_body(length)
         return line, headers
 
@@ -366,8 +371,10 @@ class Reader:
             line = bytes(data[start : line_end + 2])
             if not self.is_client:
                 _request_line.__wrapped__(line)
-            elif STATUS_LINE_END.match(str(line, "latin-1")) is None:
+            elif (match := STATUS_LINE_END.match(str(line, "latin-1"))) is None:
                 raise HTTPInputError("Malformed start line")
+            else:
+                _check_version(match[1])  # as behind a whole head: it comes before the fields
             self._line_end = line_end - start
         limit = self.limits.header_bytes
         if NOT_IN_HEAD.search(data, max(again, start + self._line_end), start + limit):

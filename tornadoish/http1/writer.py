@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from tornadoish.http1.framing import list_members
+from tornadoish.http1.framing import check_target_form, list_members
+from tornadoish.http1.grammar import NOT_IN_TRAILERS
 from tornadoish.http1.states import (
     BODY,
     CLOSE,
@@ -23,7 +24,7 @@ from tornadoish.http1.states import (
     State,
 )
 from tornadoish.httputil.abnf import FIELD_VALUE, is_token
-from tornadoish.httputil.errors import HTTPOutputError
+from tornadoish.httputil.errors import HTTPInputError, HTTPOutputError
 from tornadoish.httputil.headers import HTTPHeaders
 from tornadoish.httputil.startline import RequestStartLine, ResponseStartLine
 
@@ -57,23 +58,24 @@ class Writer:
     caller lowers it before the head (the request said close), the head may lower it further.
     """
 
-    __slots__ = ("_bodyless", "_usual", "_version", "left", "persists", "state")
+    __slots__ = ("_method", "_usual", "_version", "left", "persists", "state")
 
     def __init__(self) -> None:
         self.state: State = HEAD
         self.persists = True
         self.left = 0  # bytes of the body still to be written, or one of the marks above
-        self._bodyless = False  # as a server: the request was a HEAD
+        self._method = ""  # as a server: of the request
         self._version = "HTTP/1.1"  # as a server: of the request
-        # As a server: a request that is not a HEAD, of 1.1, on a connection that lives on.
+        # As a server: a request that is not a HEAD, of 1.1, on a connection that lives on (so it is
+        # no CONNECT either).
         self._usual = False
 
     def answer(self, method: str, version: str, persists: bool) -> None:
         """What is written next answers a request of ``method`` and ``version``."""
-        bodyless = self._bodyless = method == "HEAD"
+        self._method = method
         self._version = version
         self.persists = persists
-        self._usual = persists and not bodyless and version == "HTTP/1.1"
+        self._usual = persists and method != "HEAD" and version == "HTTP/1.1"
 
     def close_after(self) -> None:
         """The connection is not to live on after the message that is written next."""
@@ -103,11 +105,11 @@ class Writer:
         ):
             left, persists, extra = _to_int(length), self.persists, ""
         elif code < 200:
-            return self._interim(code, text, headers)
+            return self._interim(code, text, index, pairs, chunk)
         else:
             left, extra, pairs = self._framing(code, index, pairs)
             persists, extra, pairs = self._end_of_connection(left, index, extra, pairs)
-            if self._bodyless:
+            if self._method == "HEAD":
                 left = _NOTHING
         data = f"{_lines(text, pairs)}{extra}\r\n".encode("latin-1")
         if chunk:
@@ -139,7 +141,16 @@ class Writer:
                 raise HTTPOutputError(f"Transfer-Encoding in a {code} response")
             if code == 204:  # RFC 9110, 8.6
                 pairs = _without("content-length", pairs)
+            elif "content-length" in index:
+                _to_int(index["content-length"])
             return 0, "", pairs
+        if self._method == "CONNECT" and 200 <= code < 300:
+            # RFC 9110, 9.3.6: neither field, and what is written behind the head is the tunnel's.
+            return (
+                _UNTIL_CLOSE,
+                "",
+                _without("transfer-encoding", _without("content-length", pairs)),
+            )
         left, extra = _length_or_chunked(index, may_chunk=self._version != "HTTP/1.0")
         return left, extra, pairs
 
@@ -155,15 +166,23 @@ class Writer:
             extra += "Connection: keep-alive\r\n"
         return True, extra, pairs
 
-    def _interim(self, code: int, text: str, headers: HTTPHeaders) -> bytes:
-        head = f"{_lines(text, headers.wire_pairs())}\r\n".encode("latin-1")
+    def _interim(
+        self, code: int, text: str, index: dict[str, str], pairs: Pairs, chunk: bytes | None
+    ) -> bytes:
+        """An interim head. Nothing frames a body that it cannot have (RFC 9110, 8.6 and 15.2;
+        RFC 9112, 6.1)."""
+        if chunk or "content-length" in index or "transfer-encoding" in index:
+            raise HTTPOutputError(f"A {code} response has no body")
+        if self._version == "HTTP/1.0" and code != 101:
+            return b""  # RFC 9110, 15.2: such a client would take it for the answer
+        head = f"{_lines(text, pairs)}\r\n".encode("latin-1")
         self.state = self.state.after[SWITCH if code == 101 else INFORM]
         return head
 
     def request(self, line: RequestStartLine, headers: HTTPHeaders, chunk: bytes | None) -> bytes:
         """The head of a request, with the first piece of its body; errors as for ``response``."""
         method, target, _ = line
-        if not is_token(method) or not target or not _is_target(target):
+        if not is_token(method) or not target or not _is_target(method, target):
             raise HTTPOutputError("Invalid request line")
         index = headers.index()
         left, extra = 0, ""
@@ -201,10 +220,11 @@ class Writer:
             return b"%x\r\n%b\r\n" % (len(chunk), chunk)
         return b"" if left == _NOTHING else chunk
 
-    def end(self) -> bytes:
-        """The end of the body.
+    def end(self, trailers: HTTPHeaders | None = None) -> bytes:
+        """The end of the body, with the fields that come behind it if it is chunked.
 
-        :raises HTTPOutputError: less was written than announced; the state is CLOSED then.
+        :raises HTTPOutputError: less was written than announced, or a field that must not stand
+            there (RFC 9110, 6.5.1); the state is CLOSED then.
         """
         if self.state is not BODY:
             raise HTTPOutputError("The end of a message that has not begun")
@@ -212,8 +232,18 @@ class Writer:
         if left > 0:
             self.close()
             raise HTTPOutputError(f"{left} bytes of body missing of what was announced")
+        last = b"0\r\n\r\n" if left == _CHUNKED else b""
+        if trailers and last:
+            last = self._last_chunk(trailers.wire_pairs())
         self.state = BODY.after[END if self.persists else END_LAST]
-        return b"0\r\n\r\n" if left == _CHUNKED else b""
+        return last
+
+    def _last_chunk(self, trailers: Pairs) -> bytes:
+        for name, _ in trailers:
+            if name.lower() in NOT_IN_TRAILERS:
+                self.close()
+                raise HTTPOutputError(f"{name} must not be a trailer")
+        return f"{_lines('0', trailers)}\r\n".encode("latin-1")
 
     # -- what comes after
 
@@ -265,5 +295,13 @@ def _length_or_chunked(index: dict[str, str], may_chunk: bool) -> tuple[int, str
     return _UNTIL_CLOSE, ""
 
 
-def _is_target(target: str) -> bool:
-    return target.isascii() and target.isprintable() and " " not in target
+def _is_target(method: str, target: str) -> bool:
+    """RFC 9112, 3.2: visible ASCII, no fragment, and of a form that the method has."""
+    if not (target.isascii() and target.isprintable()) or " " in target or "#" in target:
+        return False
+    if target[0] != "/" or method == "CONNECT":
+        try:
+            check_target_form(method, target)
+        except HTTPInputError:
+            return False
+    return True

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import copy_context
+from typing import Any
 
 from tornadoish.http1connection.parameters import HTTP1ConnectionParameters
 from tornadoish.http1connection.pump import PUMP, Message, MessagePump
@@ -96,8 +97,7 @@ class HTTP1Connection(Message):
             return _closed()
         writer = pump.writer
         if self.no_keep_alive or pump.reader.expects_continue:
-            # Refused before the client was told to go on: whether its body comes, nobody knows.
-            writer.close_after()
+            self._prepare_unusual(pump, start_line)
         if isinstance(start_line, ResponseStartLine):
             data = writer.response(start_line, headers, chunk)
         else:
@@ -111,6 +111,18 @@ class HTTP1Connection(Message):
         except StreamClosedError:
             return _closed()
 
+    def _prepare_unusual(
+        self, pump: MessagePump, start_line: RequestStartLine | ResponseStartLine
+    ) -> None:
+        """Before a head on a connection that is to be closed, or to a client that waits for a word
+        before it sends its body."""
+        if isinstance(start_line, ResponseStartLine) and start_line.code < 200:
+            if start_line.code == 100:
+                pump.reader.expects_continue = False  # the application says it itself
+        else:
+            # If it is refused before it was told to go on, nobody knows whether its body comes.
+            pump.writer.close_after()
+
     def write(self, chunk: bytes) -> asyncio.Future[None]:
         """See :meth:`HTTPConnection.write`."""
         pump = self.pump
@@ -122,23 +134,28 @@ class HTTP1Connection(Message):
         except StreamClosedError:
             return _closed()
 
-    def finish(self) -> None:
+    def finish(self, trailers: HTTPHeaders | None = None) -> None:
         """See :meth:`HTTPConnection.finish`."""
         pump = self.pump
         if pump is None:
             return
         try:
-            rest = pump.writer.end()
+            rest = pump.writer.end(trailers)
         except HTTPOutputError:
             self.close()
             raise
-        self._close_callback = None
+        self._close_callback = self.task = None
         if rest and not pump.stream.closed():
             pump.stream.write(rest)
         if pump.turn is not PUMP:
             pump.answered()
 
     # -- everything else
+
+    def worked_on_by(self, task: asyncio.Task[Any], *, cancel_on_close: bool = False) -> None:
+        """See :meth:`HTTPConnection.worked_on_by`."""
+        self.task = task
+        self.cancel_on_close = cancel_on_close
 
     def set_max_body_size(self, max_body_size: int) -> None:
         """Allow this message a body of ``max_body_size`` bytes (from ``headers_received``)."""
@@ -162,13 +179,13 @@ class HTTP1Connection(Message):
         if pump is None or stream is None:
             raise StreamClosedError()
         self.stream = None
-        self._close_callback = None
+        self._close_callback = self.task = None
         pump.detach()
         return stream
 
     def abort(self) -> None:
         """See :meth:`HTTPConnection.abort`: what has been written goes out, then it is closed."""
-        self._close_callback = None
+        self._close_callback = self.task = None
         self.close()
 
     def close(self) -> None:

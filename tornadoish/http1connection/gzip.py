@@ -8,27 +8,30 @@ from __future__ import annotations
 import zlib
 from collections.abc import Awaitable, Iterator
 
-from tornadoish.httputil.delegates import HTTPMessageDelegate
+from tornadoish.http1.limits import MIB, Limits
+from tornadoish.httputil.delegates import HTTPMessageDelegate, tell_trailers
 from tornadoish.httputil.errors import HTTPInputError
 from tornadoish.httputil.headers import HTTPHeaders
 from tornadoish.httputil.startline import RequestStartLine, ResponseStartLine
 
 _GZIP = 16 + zlib.MAX_WBITS
-#: gzip members in one body: more is an attack, not a file
-MAX_MEMBERS = 16
+#: bytes that a body may have when decompressed, however few they were before
+ANY_RATIO_BYTES = MIB
 
 
 class GzipMessageDelegate(HTTPMessageDelegate):
     """Stands before ``delegate`` and gives it what a gzip body contains.
 
-    :param chunk_size: bytes that it is given at a time.
-    :param max_body_size: bytes that the body may have when decompressed.
+    :param limits: ``piece_bytes`` and what is said of decompressed bodies counts.
     """
 
-    def __init__(self, delegate: HTTPMessageDelegate, chunk_size: int, max_body_size: int) -> None:
+    def __init__(self, delegate: HTTPMessageDelegate, limits: Limits) -> None:
         self._delegate = delegate
-        self._chunk_size = chunk_size
-        self._left = max_body_size
+        self._limits = limits
+        most = limits.decompressed_bytes
+        self._most = limits.body_bytes if most is None else most
+        self._came = 0  # bytes
+        self._went = 0
         self._members = 0
         self._begun = False  # whether there is a body: to a HEAD there is none, coded or not
         self._decompressor: zlib._Decompress | None = None
@@ -46,7 +49,7 @@ class GzipMessageDelegate(HTTPMessageDelegate):
 
     def _next_member(self) -> None:
         self._members += 1
-        if self._members > MAX_MEMBERS:
+        if self._members > self._limits.gzip_members:
             raise HTTPInputError("Too many gzip members")
         self._decompressor = zlib.decompressobj(_GZIP)
 
@@ -54,6 +57,7 @@ class GzipMessageDelegate(HTTPMessageDelegate):
         if self._decompressor is None:
             return self._delegate.data_received(chunk)
         self._begun = True
+        self._came += len(chunk)
         pieces = self._decompress(chunk)
         for piece in pieces:
             pending = self._delegate.data_received(piece)
@@ -81,17 +85,26 @@ class GzipMessageDelegate(HTTPMessageDelegate):
                 self._next_member()
                 continue
             try:
-                piece = decompressor.decompress(data, self._chunk_size)
+                piece = decompressor.decompress(data, self._limits.piece_bytes)
             except zlib.error as error:
                 raise HTTPInputError(f"Invalid gzip body ({error})") from error
             data = decompressor.unused_data if decompressor.eof else decompressor.unconsumed_tail
             if piece:
-                self._left -= len(piece)
-                if self._left < 0:
-                    raise HTTPInputError("Decompressed body too large", 413)
+                self._went += len(piece)
+                self._check_size()
                 yield piece
             elif not data:
                 return
+
+    def _check_size(self) -> None:
+        if self._went > self._most:
+            raise HTTPInputError("Decompressed body too large", 413)
+        most = max(ANY_RATIO_BYTES, self._came * self._limits.decompressed_ratio)
+        if self._went > most:
+            raise HTTPInputError("Body decompresses to too many times its size", 413)
+
+    def trailers_received(self, trailers: HTTPHeaders) -> Awaitable[None] | None:
+        return tell_trailers(self._delegate, trailers)
 
     def finish(self) -> Awaitable[None] | None:
         if self._begun and self._decompressor is not None and not self._decompressor.eof:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
-from tornadoish.http1.limits import Limits
-
-DEFAULT_CHUNK_SIZE = 64 * 1024
-DEFAULT_MAX_HEADER_SIZE = 64 * 1024
+from tornadoish.http1.limits import CLIENT_LIMITS, Limits
 
 
 @dataclass(frozen=True)
@@ -21,30 +19,43 @@ class HTTP1ConnectionParameters:
     chunk_size: int | None = None
     #: bytes of a start line and its header fields (default 64 KiB)
     max_header_size: int | None = None
-    #: seconds that a connection may take until its next head is there (default: for ever)
+    #: seconds that a connection may take until its next head is there (default: that of ``limits``)
     header_timeout: float | None = None
     #: bytes of a body (default: the stream's ``max_buffer_size``, 100 MiB)
     max_body_size: int | None = None
-    #: seconds that a body may take (default: for ever)
+    #: seconds that a body may take (default: that of ``limits``)
     body_timeout: float | None = None
     #: whether bodies with ``Content-Encoding: gzip`` are decompressed
     decompress: bool = False
+    #: every other bound (ours alone, not Tornado's; default: ``Limits()`` for a server, the same
+    #: without bounds on time for a client). What is given above counts before it.
+    limits: Limits | None = None
 
     @cached_property
-    def _limits(self) -> dict[int, Limits]:
+    def _bounds(self) -> dict[tuple[int, bool], Limits]:
         return {}
 
-    def limits(self, max_buffer_size: int) -> Limits:
-        """The bounds for the reader of a stream that may hold ``max_buffer_size`` bytes."""
-        limits = self._limits.get(max_buffer_size)
-        if limits is None:
-            body = self.max_body_size
-            header = self.max_header_size
-            piece = self.chunk_size
-            limits = Limits(
-                header_bytes=DEFAULT_MAX_HEADER_SIZE if header is None else header,
-                body_bytes=max_buffer_size if body is None else body,
-                piece_bytes=DEFAULT_CHUNK_SIZE if piece is None else max(1, piece),
+    def bounds(self, max_buffer_size: int, *, is_client: bool) -> Limits:
+        """All bounds together, for a stream that may hold ``max_buffer_size`` bytes."""
+        bounds = self._bounds.get((max_buffer_size, is_client))
+        if bounds is None:
+            bounds = self._bounds[max_buffer_size, is_client] = self._merge(
+                max_buffer_size, CLIENT_LIMITS if is_client else Limits()
             )
-            self._limits[max_buffer_size] = limits
-        return limits
+        return bounds
+
+    def _merge(self, max_buffer_size: int, default: Limits) -> Limits:
+        given: dict[str, Any] = {}
+        if self.limits is None:
+            given["body_bytes"] = max_buffer_size
+        for field, value in (
+            ("piece_bytes", None if self.chunk_size is None else max(1, self.chunk_size)),
+            ("header_bytes", self.max_header_size),
+            ("header_seconds", self.header_timeout),
+            ("idle_seconds", self.header_timeout),
+            ("body_bytes", self.max_body_size),
+            ("body_seconds", self.body_timeout),
+        ):
+            if value is not None:
+                given[field] = value
+        return replace(self.limits or default, **given)

@@ -30,8 +30,9 @@ from tornadoish.http1.states import (
     Named,
 )
 from tornadoish.http1.writer import Writer
+from tornadoish.http1connection.pace import BodyPace
 from tornadoish.http1connection.parameters import HTTP1ConnectionParameters
-from tornadoish.httputil.delegates import HTTPConnection, HTTPMessageDelegate
+from tornadoish.httputil.delegates import HTTPConnection, HTTPMessageDelegate, tell_trailers
 from tornadoish.httputil.errors import HTTPInputError
 from tornadoish.httputil.headers import HTTPHeaders
 from tornadoish.httputil.startline import ResponseStartLine
@@ -43,15 +44,11 @@ PEER = Named("PEER", "bytes have to arrive")
 PUMP = Named("PUMP", "we are at it, in this very call stack")
 DELEGATE = Named("DELEGATE", "an awaitable of the delegate's has to be done")
 ANSWER = Named("ANSWER", "the message has been read, its answer has to be finished")
+ROOM = Named("ROOM", "the peer has to take the answers that it has, the next request waits")
 LINGER = Named("LINGER", "nothing is sent any more, what arrives is dropped")
 OVER = Named("OVER", "closed or handed over")
-TURNS = (PEER, PUMP, DELEGATE, ANSWER, LINGER, OVER)
+TURNS = (PEER, PUMP, DELEGATE, ANSWER, ROOM, LINGER, OVER)
 
-#: bytes of a request that are read, to nobody, to keep a connection whose answer came early
-DRAIN_BYTES = 256 * 1024
-#: seconds and bytes that a peer is given to see the last answer while it is still sending
-LINGER_SECONDS = 5.0
-LINGER_BYTES = 32 * 1024 * 1024
 #: messages after which other connections get their turn
 MESSAGES_PER_TURN = 64
 
@@ -70,6 +67,10 @@ class Message(HTTPConnection):
     #: an object that describes the connection to whoever asks
     context: Any = None
     _close_callback: Callable[[], None] | None = None
+    #: what the answer is the work of, as long as it is not finished, if that is a task
+    task: asyncio.Task[Any] | None = None
+    #: whether that is cancelled when the peer goes away
+    cancel_on_close = False
 
     def set_close_callback(self, callback: Callable[[], None] | None) -> None:
         """Call ``callback`` if the connection is closed before ``finish``."""
@@ -80,6 +81,12 @@ class Message(HTTPConnection):
         delegate, self.delegate = self.delegate, None
         if delegate is not None:
             _guarded(delegate.on_connection_close)
+
+    def cancel_task(self) -> None:
+        """Nobody waits for the answer any more."""
+        task, self.task = self.task, None
+        if task is not None:
+            task.cancel()
 
     def run_close_callback(self) -> None:
         """The connection is gone: tell whoever asked for it, once."""
@@ -93,7 +100,11 @@ class MessagePump:
 
     __slots__ = (
         "__weakref__",
+        "_heading",
         "_lingered",
+        "_pace",
+        "_waited_for",
+        "limits",
         "message",
         "params",
         "reader",
@@ -107,12 +118,16 @@ class MessagePump:
     ) -> None:
         self.stream = stream
         self.params = params
-        limits = params.limits(stream.max_buffer_size)
+        limits = self.limits = params.bounds(stream.max_buffer_size, is_client=is_client)
         self.reader = Reader(stream.buffer, limits, is_client=is_client)
         self.writer = Writer()
+        stream.set_write_pace(limits.write_seconds, limits.write_bytes_per_second)
         self.message: Message | None = None
         self.turn: Named = PEER
+        self._heading = True  # the deadline is that of a head, not of silence before it
+        self._pace: BodyPace | None = None  # of the body that is being read
         self._lingered = 0
+        self._waited_for: asyncio.Future[None] | None = None  # what the delegate has returned
 
     # -- what the kinds of pumps do differently
 
@@ -127,6 +142,9 @@ class MessagePump:
     def _gone(self) -> None:
         """The stream is closed or somebody else's: nothing follows."""
         raise NotImplementedError
+
+    def _left_open(self) -> None:
+        """A message is not through yet as the call stack ends."""
 
     # -- what the stream calls: StreamReceiver
 
@@ -155,24 +173,35 @@ class MessagePump:
             message.pump = None  # what it writes until then fails as on a closed stream
             if message.delegate is None:  # it has heard its last, so only this is left to tell
                 message.variables.run(message.run_close_callback)
+            if message.cancel_on_close and message.task is not None:
+                self._cancel_work(message)
         else:
             self._end_message()
             self._over()
 
     def deadline_passed(self) -> None:
-        if self.turn is LINGER or self.stream.closed():
-            self.stream.abort()
-        elif self.turn is OVER or self.turn is ANSWER:
-            return
-        elif self.turn is DELEGATE:
-            if self.reader.state is BODY:
-                self.stream.set_deadline(0)  # as soon as the delegate is ready to hear of it
-        elif self.reader.state is BODY:
+        stream, turn, state = self.stream, self.turn, self.reader.state
+        if stream.closed() or turn is OVER or turn is ANSWER or turn is ROOM:
+            return  # the stream itself sees to it that what was written is taken
+        if turn is LINGER:
+            self._linger_on(self.limits.linger_seconds)
+        elif turn is DELEGATE:
+            if state is BODY:
+                stream.set_deadline(0)  # as soon as the delegate is ready to hear of it
+        elif state is BODY:
             self._refuse(HTTPInputError("The body took too long", 408))
-        elif self.reader.state is HEAD and self.stream.buffer:
+        elif state is HEAD and stream.buffer:
             self._refuse(HTTPInputError("The head took too long", 408))
         elif self.message is None:
-            self.stream.close()
+            if self._is_on_its_way():
+                stream.set_deadline(self.limits.idle_seconds)
+            else:
+                stream.close()
+
+    def _is_on_its_way(self) -> bool:
+        """Whether the peer is slow to take what it was sent, and the stream sees to it that it does
+        not become too slow: then other bounds on time can wait."""
+        return self.stream.blocked and self.limits.write_seconds is not None
 
     # -- the pump
 
@@ -188,6 +217,8 @@ class MessagePump:
         finally:
             if stream.corked is not None:
                 stream.uncork()
+        if self.message is not None:
+            self._left_open()
         if self.turn is PEER:
             if stream.paused:
                 stream.resume_reading()
@@ -217,11 +248,16 @@ class MessagePump:
     def _step(self) -> None:
         """Handle one event, or as many as the delegate takes without waiting."""
         message, reader = self.message, self.reader
+        if message is None and self.stream.blocked and self.stream.buffer.data:
+            self._wait_for_room()
+            return
         try:
             if message is None or reader.state is HEAD:
                 head = reader.next_head()
                 if head is None:
                     self.turn = PEER
+                    if self.stream.buffer.data and not self._heading:
+                        self._head_begins()
                     return
                 pending = self._begin(head)
             else:
@@ -255,6 +291,8 @@ class MessagePump:
                 if event is None:
                     return None
                 if type(event) is bytes:
+                    if self._pace is not None:
+                        self._pace.moved(len(event))
                     if delegate is not None:
                         pending = delegate.data_received(event)
                         if pending is not None:
@@ -264,6 +302,13 @@ class MessagePump:
                     continue
             if delegate is None or reader.state is HEAD or reader.state is CLOSED:
                 return None
+            trailers, reader.trailers = reader.trailers, None
+            if trailers:
+                pending = tell_trailers(delegate, trailers)
+                if pending is not None:
+                    return pending
+                if self.stream.closed():
+                    return None
             message.delegate = None
             # An adapter may do more than the contract says and return nothing at all.
             return delegate.finish()
@@ -287,7 +332,7 @@ class MessagePump:
         :raises HTTPInputError: it is known to be more.
         """
         if self.reader.state is BODY:
-            self.reader.limit_body(DRAIN_BYTES)
+            self.reader.limit_body(self.limits.drain_bytes)
             self.reader.check_body_size()
 
     def _conclude(self) -> None:
@@ -308,11 +353,20 @@ class MessagePump:
         else:
             self._finish_connection()
 
+    def _wait_for_room(self) -> None:
+        """The peer asks for more than it takes: its answers would pile up here."""
+        self.turn = ROOM
+        self.stream.room().add_done_callback(self._room_made)
+
+    def _room_made(self, room: asyncio.Future[None]) -> None:
+        if self.turn is ROOM and not self.stream.closed():
+            self._pump()
+
     def _finish_connection(self) -> None:
         """Both halves have come to their last message."""
         self._end_message()
-        if self.reader.state is BODY or self.reader.state is CLOSED:
-            self._linger()
+        if self.reader.state is BODY or self.reader.state is CLOSED or self.stream.buffer:
+            self._linger(self.limits.linger_seconds)
         else:
             self.stream.close()
 
@@ -354,11 +408,17 @@ class MessagePump:
         else:
             if self.turn is not OVER:
                 self.turn = DELEGATE
+                if self._pace is not None and self.reader.state is BODY:
+                    self._pace.wait()
+                self._waited_for = future
             future.add_done_callback(self._resume)
 
     def _resume(self, future: asyncio.Future[None]) -> None:
+        self._waited_for = None
         if self.turn is not OVER:  # not detached meanwhile
             self.turn = PUMP
+            if self._pace is not None and self.reader.state is BODY:
+                self._pace.resume()
         self._settle(future)
         if self.turn is PUMP:
             self._pump()
@@ -370,7 +430,10 @@ class MessagePump:
         except HTTPInputError as error:
             if not self.stream.closed():
                 self._refuse(error)
-        except (Exception, asyncio.CancelledError):
+        except asyncio.CancelledError:
+            if not self.stream.closed():  # else that is why
+                self._delegate_failed()
+        except Exception:
             self._delegate_failed()
         if self.stream.closed():
             self._end_message()
@@ -387,6 +450,7 @@ class MessagePump:
         """What arrived cannot be taken: say so to the peer where that is possible, and end."""
         message = self.message
         context = None if message is None else message.context
+        known = message is not None  # and so its method, by which an answer has a body or none
         gen_log.info("Malformed HTTP message from %s: %s", context or self._peer(), error.message)
         self._end_message()
         writer = self.writer
@@ -398,7 +462,10 @@ class MessagePump:
             self.stream.close()
             return
         if writer.state is HEAD:
-            writer.answer("", "HTTP/1.1", persists=False)
+            if known:
+                writer.close_after()
+            else:
+                writer.answer("", "HTTP/1.1", persists=False)
             writer_line = ResponseStartLine("", error.status, responses.get(error.status, "Error"))
             body = f"{error.status} {writer_line.reason}: {error.message}\n".encode()
             headers = HTTPHeaders(
@@ -408,9 +475,11 @@ class MessagePump:
                     "X-Content-Type-Options": "nosniff",
                 }
             )
+            if error.status == 503:
+                headers["Retry-After"] = "1"
             self.stream.write(writer.response(writer_line, headers, body))
             writer.end()
-        self._linger()
+        self._linger(self.limits.linger_seconds)
 
     def _peer(self) -> object:
         return self.stream.get_extra_info("peername")
@@ -424,7 +493,15 @@ class MessagePump:
                 message.set_close_callback(None)
             else:
                 message.variables.run(message.run_close_callback)
+            if message.cancel_on_close:
+                message.cancel_task()
             message.pump = None
+
+    def _cancel_work(self, message: Message) -> None:
+        """Nobody waits for the answer any more: whoever works on it is not to go on."""
+        if self._waited_for is not None:
+            self._waited_for.cancel()
+        message.cancel_task()
 
     def _over(self) -> None:
         if self.turn is not OVER:
@@ -439,6 +516,7 @@ class MessagePump:
         stream.uncork()
         stream.set_receiver(None)
         stream.set_deadline(None)
+        stream.set_write_pace(None)
         message = self.message
         if message is not None:
             message.pump = None
@@ -449,25 +527,48 @@ class MessagePump:
 
     # -- lingering: RFC 9112, 9.6
 
-    def _linger(self) -> None:
+    def _linger(self, seconds: float) -> None:
         """Half-close, and drop what arrives for a while: closing at once would reset the
         connection and could take the answer with it."""
         self.reader.close()
         self.turn = LINGER
         self.stream.write_eof()
-        self.stream.set_deadline(LINGER_SECONDS)
+        self.stream.set_deadline(seconds)
         self._drop()
         self.stream.resume_reading()
+
+    def _linger_on(self, seconds: float) -> None:
+        """The time is over; but a slow peer, if it is no slower than is allowed, gets all of its
+        last answer, and only then begins its time to see the end."""
+        if self._is_on_its_way():
+            self.stream.set_deadline(seconds)
+        else:
+            self.stream.close()
 
     def _drop(self) -> None:
         self._lingered += len(self.stream.buffer)
         self.stream.buffer.clear()
-        if self._lingered > LINGER_BYTES:
+        if self._lingered > self.limits.linger_bytes:
             self.stream.close()
+
+    # -- how long things may take
+
+    def _head_begins(self) -> None:
+        """Some of a head is there, but not all of it: from now on its own time counts. The first
+        one has that of a connection that has just been accepted."""
+        self._heading = True
+        self.stream.set_deadline(self.limits.header_seconds)
+
+    def _body_begins(self) -> None:
+        """A head is there and its body comes next."""
+        self._pace = BodyPace(self.stream, self.limits)
 
     def set_body_timeout(self, seconds: float) -> None:
         """Refuse the current message if its body is not there in ``seconds``."""
-        self.stream.set_deadline(seconds)
+        if self.reader.state is BODY:
+            if self._pace is None:
+                self._body_begins()
+            cast(BodyPace, self._pace).allow(seconds)
 
 
 def _guarded(call: Callable[[], None]) -> None:

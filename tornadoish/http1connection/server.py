@@ -23,15 +23,22 @@ from collections.abc import Awaitable
 from typing import Any, cast
 
 from tornadoish.http1.reader import Head
-from tornadoish.http1.states import BODY
+from tornadoish.http1.states import BODY, HEAD, SWITCHED
 from tornadoish.http1connection.connection import HTTP1Connection
 from tornadoish.http1connection.gzip import GzipMessageDelegate
+from tornadoish.http1connection.keeper import ConnectionState, Keeper
 from tornadoish.http1connection.parameters import HTTP1ConnectionParameters
 from tornadoish.http1connection.pump import OVER, PEER, PUMP, MessagePump
 from tornadoish.httputil.delegates import HTTPServerConnectionDelegate
+from tornadoish.httputil.errors import HTTPInputError
 from tornadoish.httputil.headers import HTTPHeaders
 from tornadoish.httputil.startline import RequestStartLine, ResponseStartLine
 from tornadoish.iostream import NEVER, IOStream
+
+#: seconds that a connection which was just accepted as its server stops has for its first request
+FIRST_REQUEST_SECONDS = 1.0
+#: seconds in which an idle connection that is closed as its server stops is not reset
+IDLE_LINGER_SECONDS = 1.0
 
 
 class HTTP1ServerConnection(MessagePump):
@@ -40,32 +47,56 @@ class HTTP1ServerConnection(MessagePump):
     :param stream: an accepted connection's stream.
     :param params: what is allowed.
     :param context: an object that describes the connection, handed on to each request.
+    :param keeper: what it shares with the server's other connections; by default one of its own.
     """
 
-    __slots__ = ("_closed", "_delegate", "_head_allowance", "_start_request", "context")
+    __slots__ = (
+        "_closed",
+        "_counted",
+        "_delegate",
+        "_expires",
+        "_idle_allowance",
+        "_start_request",
+        "context",
+        "keeper",
+        "keeps_alive",
+    )
 
     def __init__(
         self,
         stream: IOStream,
         params: HTTP1ConnectionParameters | None = None,
         context: object | None = None,
+        keeper: Keeper | None = None,
     ) -> None:
         super().__init__(stream, params or HTTP1ConnectionParameters(), is_client=False)
         self.context: Any = context
+        self.keeper = keeper or Keeper.of(self.limits)
+        #: whether another request may follow on the one that is read next
+        self.keeps_alive = not (self.params.no_keep_alive or self.keeper.draining)
         self._delegate: HTTPServerConnectionDelegate = cast(Any, None)
         self._closed: asyncio.Future[None] | None = None
-        # What is added to the clock's time for the deadline of the next head.
-        self._head_allowance = NEVER
+        self._counted = False  # the current request is one of those that the keeper counts
+        self._expires = NEVER  # in the clock's time: the connection's age is reached
+        # What is added to the clock's time for the deadline of an idle connection.
+        self._idle_allowance = NEVER
 
     def start_serving(self, delegate: HTTPServerConnectionDelegate) -> None:
         """Serve requests from now on: ``delegate`` is asked for a delegate for each of them."""
         self._delegate = delegate
         self._start_request = delegate.start_request
-        stream = self.stream
-        stream.set_deadline(self.params.header_timeout)
-        if stream.clock is not None:
-            self._head_allowance = stream.deadline - stream.clock.now
+        stream, limits = self.stream, self.limits
+        self.keeper.tell(self, ConnectionState.NEW)
+        stream.set_deadline(limits.header_seconds)
+        clock = stream.clock
+        if clock is not None:
+            if limits.idle_seconds is not None:
+                self._idle_allowance = clock.after(limits.idle_seconds) - clock.now
+            if limits.connection_seconds is not None:
+                self._expires = clock.after(limits.connection_seconds)
         stream.set_receiver(self)
+        if self.keeper.draining:
+            self.drain()
         if self.stream.buffer:
             self._pump()
 
@@ -79,19 +110,61 @@ class HTTP1ServerConnection(MessagePump):
         self.stream.close()
         await asyncio.shield(closed)
 
+    # -- a server that stops
+
+    def drain(self) -> None:
+        """Answer what has begun, and close then; close at once if nothing has."""
+        self.keeps_alive = False
+        if self.message is not None:
+            if self.writer.state is HEAD:
+                self.writer.close_after()
+        elif self.turn is PEER and not self.stream.buffer:
+            if self._heading:  # just accepted: its first request may be on its way
+                self.stream.set_deadline(FIRST_REQUEST_SECONDS)
+            else:
+                self._close_if_idle()
+
+    def _close_if_idle(self, passes: int = 3) -> None:
+        """Close, unless a request has come. One that is at this host already is read and answered:
+        that is what the passes of the loop are for. One that comes later finds the connection half
+        closed, and is not reset."""
+        if self.message is None and self.turn is PEER and not self.stream.buffer:
+            if passes:
+                asyncio.get_running_loop().call_soon(self._close_if_idle, passes - 1)
+            elif self.stream.ssl_object is None:
+                self._linger(min(self.limits.linger_seconds, IDLE_LINGER_SECONDS))
+            else:
+                self.stream.close()
+
+    def cut(self) -> bool:
+        """End the connection at once. True: there was a request that is not answered now."""
+        message = self.message
+        unanswered = message is not None and not self._is_answered()
+        self.stream.abort()
+        if message is not None:
+            self._cancel_work(message)
+        return unanswered
+
     # -- MessagePump
 
     def _begin(self, head: Head) -> Awaitable[None] | None:
         params, reader, stream = self.params, self.reader, self.stream
         line, headers = head
-        self.writer.answer(line[0], line[2], reader.persists and not params.no_keep_alive)
+        self._heading = False
+        if stream.clock is not None and stream.clock.now > self._expires:
+            self.keeps_alive = False
+        self.writer.answer(line[0], line[2], reader.persists and self.keeps_alive)
         message = HTTP1Connection.for_request(self, stream, params, self.context)
         self.message = message
+        if self.keeper.attentive:
+            self.keeper.tell(self, ConnectionState.ACTIVE)
+            if self.keeper.full:
+                raise HTTPInputError("Too many requests at once", 503)
         if stream.buffer.data:
             # More requests may wait in the buffer: their answers are gathered into one write.
             stream.cork()
         if reader.state is BODY:
-            stream.set_deadline(params.body_timeout)
+            self._body_begins()
         return message.variables.run(self._start, message, line, headers)
 
     def _start(
@@ -103,8 +176,7 @@ class HTTP1ServerConnection(MessagePump):
         """The first calls for a message, in its context."""
         delegate = self._start_request(self, message)
         if self.params.decompress:
-            limits = self.reader.limits
-            delegate = GzipMessageDelegate(delegate, limits.piece_bytes, limits.body_bytes)
+            delegate = GzipMessageDelegate(delegate, self.limits)
         message.delegate = delegate
         pending = delegate.headers_received(line, headers)
         if pending is not None:
@@ -120,14 +192,38 @@ class HTTP1ServerConnection(MessagePump):
             self.message = None
         self.reader.next_message()
         self.writer.next_message()
+        if self._counted:
+            self._discount()
         stream = self.stream
-        if stream.clock is not None:
-            stream.deadline = stream.clock.now + self._head_allowance
+        clock = stream.clock
+        if clock is not None:
+            stream.deadline = clock.now + self._idle_allowance
+        if self.keeper.attentive:
+            self.keeper.tell(self, ConnectionState.IDLE)
         # Where the next request is here already, the pump goes on with it.
         if self.turn is not PUMP or not stream.buffer.data:
             self.turn = PEER
+            if not self.keeps_alive:  # the head of the answer went out before that was known
+                asyncio.get_running_loop().call_soon(self._close_if_idle)
+
+    def _left_open(self) -> None:
+        if not self._counted:
+            self._counted = True
+            self.keeper.count(1)
+
+    def _discount(self) -> None:
+        if self._counted:
+            self._counted = False
+            self.keeper.count(-1)
+
+    def _end_message(self) -> None:
+        super()._end_message()
+        self._discount()
 
     def _gone(self) -> None:
+        self._discount()
+        detached = self.reader.state is SWITCHED
+        self.keeper.tell(self, ConnectionState.DETACHED if detached else ConnectionState.CLOSED)
         self._delegate.on_close(self)
         if self._closed is not None and not self._closed.done():
             self._closed.set_result(None)

@@ -6,26 +6,41 @@ It makes a connection for each stream and stands between that and the applicatio
 
 from __future__ import annotations
 
+import asyncio
 import ssl
-from collections.abc import Awaitable, Callable
+import weakref
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from typing import Any, cast
 
+from tornadoish.http1.limits import Limits
 from tornadoish.http1connection import HTTP1ConnectionParameters, HTTP1ServerConnection
+from tornadoish.http1connection.keeper import ConnectionHook, Keeper
 from tornadoish.httpserver.context import HTTPRequestContext, _ProxyAdapter
+from tornadoish.httpserver.proxies import Proxies
 from tornadoish.httputil import (
     HTTPConnection,
     HTTPMessageDelegate,
     HTTPServerConnectionDelegate,
     HTTPServerRequest,
 )
-from tornadoish.iostream import IOStream
+from tornadoish.iostream import NEVER, IOStream
+from tornadoish.log import app_log, gen_log
+from tornadoish.netutil import CertificateStore, TrustedNetworks
 from tornadoish.routing import _CallableAdapter
 from tornadoish.tcpserver import TCPServer
 
-RequestCallback = HTTPServerConnectionDelegate | Callable[[HTTPServerRequest], None]
+# For a client that speaks HTTP in the clear where TLS is spoken.
+_SPEAKS_HTTPS = (
+    b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    b"Content-Length: 41\r\nX-Content-Type-Options: nosniff\r\n\r\n"
+    b"400 Bad Request: this port speaks HTTPS.\n"
+)
 
-#: Tornado's default: seconds that a connection may be idle
-IDLE_CONNECTION_TIMEOUT = 3600.0
+#: seconds in which what has been cut must have ended, and then nobody waits any longer
+_CUT_SECONDS = 1.0
+
+RequestCallback = HTTPServerConnectionDelegate | Callable[[HTTPServerRequest], None]
 
 
 class HTTPServer(TCPServer, HTTPServerConnectionDelegate):
@@ -36,18 +51,27 @@ class HTTPServer(TCPServer, HTTPServerConnectionDelegate):
         ``connection``.
     :param no_keep_alive: close every connection behind one request.
     :param xheaders: believe ``X-Real-Ip``/``X-Forwarded-For`` and
-        ``X-Scheme``/``X-Forwarded-Proto``: only for servers that only a proxy can reach.
+        ``X-Scheme``/``X-Forwarded-Proto`` of any peer, or with ``trusted_proxies`` of these alone.
     :param ssl_options: see :class:`TCPServer`.
     :param protocol: "https" where TLS ends before us.
     :param decompress_request: decompress bodies with ``Content-Encoding: gzip``.
     :param chunk_size: bytes of a body handed on at a time (default 64 KiB).
     :param max_header_size: bytes of a head (default 64 KiB; 431 above).
     :param idle_connection_timeout: seconds until a connection must have sent its next head
-        (default 3600).
-    :param body_timeout: seconds that a body may take (default: for ever).
+        (default 75).
+    :param body_timeout: seconds that a body may take (default: for ever, if it keeps coming).
     :param max_body_size: bytes of a body (default 100 MiB; 413 above).
     :param max_buffer_size: see :class:`TCPServer`.
-    :param trusted_downstream: addresses of proxies to skip in ``X-Forwarded-For``.
+    :param trusted_downstream: addresses and networks of proxies to skip in ``X-Forwarded-For``.
+    :param trusted_proxies: addresses, networks and "unix" (:class:`TrustedNetworks`) of the peers
+        that are believed when they say for whom they ask, in ``X-Forwarded-For``, ``-Proto`` and
+        ``-Host``, or in ``Forwarded`` (RFC 7239); ours alone. The client is the last address that
+        is not one of them. Of what a proxy does not write itself, it must let nothing through.
+    :param proxy_protocol: see :class:`TCPServer` (ours alone, not Tornado's).
+    :param limits: every bound of the server and its connections (ours alone, not Tornado's); the
+        parameters above count before it.
+    :param connection_hook: called with each connection and each of its states (ours alone): for
+        metrics and logs. It must be quick.
     """
 
     def __init__(
@@ -55,7 +79,7 @@ class HTTPServer(TCPServer, HTTPServerConnectionDelegate):
         request_callback: RequestCallback,
         no_keep_alive: bool = False,
         xheaders: bool = False,
-        ssl_options: dict[str, Any] | ssl.SSLContext | None = None,
+        ssl_options: dict[str, Any] | ssl.SSLContext | CertificateStore | None = None,
         protocol: str | None = None,
         decompress_request: bool = False,
         chunk_size: int | None = None,
@@ -65,37 +89,106 @@ class HTTPServer(TCPServer, HTTPServerConnectionDelegate):
         max_body_size: int | None = None,
         max_buffer_size: int | None = None,
         trusted_downstream: list[str] | None = None,
+        *,
+        trusted_proxies: Iterable[str] | TrustedNetworks | None = None,
+        proxy_protocol: Iterable[str] | TrustedNetworks | None = None,
+        limits: Limits | None = None,
+        connection_hook: ConnectionHook | None = None,
     ) -> None:
-        super().__init__(
-            ssl_options=ssl_options, max_buffer_size=max_buffer_size, read_chunk_size=chunk_size
-        )
-        idle = IDLE_CONNECTION_TIMEOUT if idle_connection_timeout is None else (
-            idle_connection_timeout
-        )  # fmt: skip
-        self.request_callback = request_callback
-        self.xheaders = xheaders
-        self.protocol = protocol
-        self.conn_params = HTTP1ConnectionParameters(
+        params = HTTP1ConnectionParameters(
             decompress=decompress_request,
             chunk_size=chunk_size,
             max_header_size=max_header_size,
-            header_timeout=idle,
             max_body_size=max_body_size,
             body_timeout=body_timeout,
             no_keep_alive=no_keep_alive,
+            limits=_with_idle(limits, max_buffer_size, idle_connection_timeout),
         )
+        held = IOStream.MAX_BUFFER_SIZE if max_buffer_size is None else max_buffer_size
+        bounds = params.bounds(held, is_client=False)
+        super().__init__(
+            ssl_options=ssl_options,
+            max_buffer_size=max_buffer_size,
+            read_chunk_size=chunk_size,
+            max_connections=bounds.connections,
+            max_connections_per_address=bounds.connections_per_address,
+            ssl_handshake_timeout=bounds.handshake_seconds,
+            proxy_protocol=proxy_protocol,
+        )
+        self.request_callback = request_callback
+        self.xheaders = xheaders
+        self.protocol = protocol
+        self.conn_params = params
+        #: all bounds as they count
+        self.limits = bounds
+        self._keeper = Keeper.of(self.limits, connection_hook)
+        self._emptied: asyncio.Future[None] | None = None  # somebody waits for the last connection
         self.trusted_downstream = trusted_downstream
+        self._proxies: Proxies | None = None
+        if xheaders or trusted_proxies is not None:
+            self._proxies = Proxies(
+                xheaders=xheaders,
+                trusted_proxies=trusted_proxies,
+                trusted_downstream=trusted_downstream,
+            )
         self._connections: set[HTTP1ServerConnection] = set()
-        self._start_request: Callable[[object, HTTPConnection], HTTPMessageDelegate]
-        if isinstance(request_callback, HTTPServerConnectionDelegate):
-            self._start_request = request_callback.start_request
-        else:
-            self._start_request = lambda _, conn: _CallableAdapter(request_callback, conn)
-        if not xheaders and type(self).start_request is HTTPServer.start_request:
+        # Streams that somebody has detached, as far as they are still there.
+        self._detached: weakref.WeakSet[IOStream] = weakref.WeakSet()
+        self._start_request = _start_of(request_callback)
+        if self._proxies is None and type(self).start_request is HTTPServer.start_request:
             # Nothing to be done in between: a connection asks the application itself.
             self.start_request = self._start_request  # type: ignore[assignment, method-assign]
-        shortest = min(idle, idle if body_timeout is None else body_timeout)
-        self.clock_interval = min(TCPServer.clock_interval, max(shortest / 4, 0.01))
+        self.clock_interval = min(TCPServer.clock_interval, _shortest(self.limits) / 4)
+
+    async def drain(self, grace: float = 30.0) -> int:
+        """Stop without cutting anybody short (ours alone, not Tornado's).
+
+        Nothing more is accepted. The application is told (``on_drain`` of ``request_callback``).
+        Idle connections are closed; requests that have begun are answered, with
+        ``Connection: close``, and what has reached this host already is one of them. When all are
+        closed, or ``grace`` seconds are over, the rest is cut: connections are aborted, detached
+        ones too, and the tasks of their handlers cancelled.
+
+        :returns: how many requests and detached connections were cut; logged, too.
+        """
+        first, self._keeper.draining = not self._keeper.draining, True
+        if first and isinstance(self.request_callback, HTTPServerConnectionDelegate):
+            try:
+                self.request_callback.on_drain()
+            except Exception:
+                app_log.error("Uncaught exception in on_drain", exc_info=True)
+        await self.stop_accepting()
+        for connection in list(self._connections):
+            connection.drain()
+        await self._wait_until_empty(grace)
+        self.abort_openings()
+        cut = [connection.cut() for connection in list(self._connections)].count(True)
+        for stream in [stream for stream in self._detached if not stream.closed()]:
+            stream.abort()
+            cut += 1
+        await self._wait_until_empty(_CUT_SECONDS)  # who does not let himself be cancelled is left
+        if cut:
+            gen_log.warning(
+                "%d requests or detached connections were cut as the server stopped", cut
+            )
+        return cut
+
+    async def _wait_until_empty(self, seconds: float) -> None:
+        if not self._is_empty():
+            if self._emptied is None:
+                self._emptied = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._emptied], timeout=seconds)
+
+    def _is_empty(self) -> bool:
+        return not self._connections and not self.connections
+
+    def _tell_if_empty(self) -> None:
+        if self._emptied is not None and self._is_empty() and not self._emptied.done():
+            self._emptied.set_result(None)
+
+    def _adjust(self) -> None:
+        super()._adjust()
+        self._tell_if_empty()
 
     async def close_all_connections(self) -> None:
         """Close every connection, whatever it is doing. Call after :meth:`stop`."""
@@ -104,10 +197,13 @@ class HTTPServer(TCPServer, HTTPServerConnectionDelegate):
 
     def handle_stream(self, stream: IOStream, address: Any) -> Awaitable[None] | None:
         context = HTTPRequestContext(stream, address, self.protocol, self.trusted_downstream)
-        connection = HTTP1ServerConnection(stream, self.conn_params, context)
+        connection = HTTP1ServerConnection(stream, self.conn_params, context, self._keeper)
         self._connections.add(connection)
         connection.start_serving(self)
         return None
+
+    def plaintext_on_tls(self, first_bytes: bytes) -> bytes | None:
+        return _SPEAKS_HTTPS if first_bytes[:1].isalpha() else None  # as a method does
 
     # -- HTTPServerConnectionDelegate
 
@@ -115,9 +211,51 @@ class HTTPServer(TCPServer, HTTPServerConnectionDelegate):
         self, server_conn: object, request_conn: HTTPConnection
     ) -> HTTPMessageDelegate:
         delegate = self._start_request(server_conn, request_conn)
-        return _ProxyAdapter(delegate, request_conn) if self.xheaders else delegate
+        proxies = self._proxies
+        return delegate if proxies is None else _ProxyAdapter(delegate, request_conn, proxies)
 
     def on_close(self, server_conn: object) -> None:
-        self._connections.discard(cast(HTTP1ServerConnection, server_conn))
+        connection = cast(HTTP1ServerConnection, server_conn)
+        self._connections.discard(connection)
+        if not connection.stream.closed():
+            self._detached.add(connection.stream)
+        self._tell_if_empty()
         if isinstance(self.request_callback, HTTPServerConnectionDelegate):
             self.request_callback.on_close(server_conn)
+
+
+def _start_of(
+    callback: RequestCallback,
+) -> Callable[[object, HTTPConnection], HTTPMessageDelegate]:
+    """What is asked for a delegate for each request."""
+    if isinstance(callback, HTTPServerConnectionDelegate):
+        return callback.start_request
+    return lambda _, connection: _CallableAdapter(callback, connection)
+
+
+def _with_idle(
+    limits: Limits | None, max_buffer_size: int | None, idle: float | None
+) -> Limits | None:
+    """``limits`` with Tornado's option: a head comes within ``idle`` seconds, the first one too."""
+    if idle is None:
+        return limits
+    if limits is None:
+        limits = Limits() if max_buffer_size is None else Limits(body_bytes=max_buffer_size)
+    header = limits.header_seconds
+    return replace(
+        limits, idle_seconds=idle, header_seconds=idle if header is None else min(header, idle)
+    )
+
+
+def _shortest(limits: Limits) -> float:
+    """The shortest time that is bounded, in seconds; not so short that its clock does not rest."""
+    times = (
+        limits.header_seconds,
+        limits.idle_seconds,
+        limits.connection_seconds,
+        limits.body_gap_seconds,
+        limits.body_seconds,
+        limits.write_seconds,
+        limits.linger_seconds,
+    )
+    return max(0.04, min([time for time in times if time is not None], default=NEVER))

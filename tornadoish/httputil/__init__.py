@@ -20,6 +20,10 @@ from tornadoish.httputil.forms import (
     parse_multipart_form_data,
     set_parse_body_config,
 )
+from tornadoish.httputil.forwarded import (
+    address_of_node,
+    forwarded_from_last,
+)
 from tornadoish.httputil.headers import HTTPHeaders
 from tornadoish.httputil.request import HTTPServerRequest
 from tornadoish.httputil.startline import (
@@ -52,8 +56,10 @@ __all__ = [
     "ParseUrlEncodedConfig",
     "RequestStartLine",
     "ResponseStartLine",
+    "address_of_node",
     "encode_username_password",
     "format_timestamp",
+    "forwarded_from_last",
     "parse_body_arguments",
     "parse_cookie",
     "parse_multipart_form_data",

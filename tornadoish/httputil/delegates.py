@@ -8,11 +8,11 @@ Tornado, tornado.httputil.)
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from asyncio import Future
+    from asyncio import Future, Task
 
     from tornadoish.httputil.headers import HTTPHeaders
     from tornadoish.httputil.startline import RequestStartLine, ResponseStartLine
@@ -39,21 +39,26 @@ class HTTPServerConnectionDelegate:
     def on_close(self, server_conn: object) -> None:
         """The connection is gone; called once per connection, after its last message ended."""
 
+    def on_drain(self) -> None:
+        """The server begins to stop (ours alone, not Tornado's): what would go on for ever, such as
+        event streams, should come to its end now. Called once per server."""
+
 
 class HTTPMessageDelegate:
     """What hears of one message, as it arrives.
 
     The legal order of calls, checked by :func:`tornadoish.testing.check_message_delegate`:
 
-    ===========  ==================  ===============  =========  =======================
-    state        headers_received    data_received    finish     on_connection_close
-    ===========  ==================  ===============  =========  =======================
-    new          -> body             illegal          illegal    -> ended
-    body         illegal             -> body          -> ended   -> ended
-    ended        illegal             illegal          illegal    illegal
-    ===========  ==================  ===============  =========  =======================
+    =====  ================  =============  =================  ========  ===================
+    state  headers_received  data_received  trailers_received  finish    on_connection_close
+    =====  ================  =============  =================  ========  ===================
+    new    -> body           illegal        illegal            illegal   -> ended
+    body   illegal           -> body        -> whole           -> ended  -> ended
+    whole  illegal           illegal        illegal            -> ended  -> ended
+    ended  illegal           illegal        illegal            illegal   illegal
+    =====  ================  =============  =================  ========  ===================
 
-    * Each of the first three may return an awaitable. The next call, whichever it is, is not made
+    * Each of the first four may return an awaitable. The next call, whichever it is, is not made
       before that is done; until then nothing more is read from the peer (back-pressure).
     * Every delegate that has been returned by ``start_request`` hears exactly one of ``finish`` and
       ``on_connection_close``, last. The latter comes when the peer went away, when the message
@@ -77,6 +82,11 @@ class HTTPMessageDelegate:
         """Some bytes of the body, never empty, decoded from their transfer coding."""
         return None
 
+    def trailers_received(self, trailers: HTTPHeaders) -> Awaitable[None] | None:
+        """The fields behind a chunked body, if there are any, without those that must not stand
+        there (RFC 9110, 6.5.1). Ours alone, not Tornado's: a delegate need not have it."""
+        return None
+
     def finish(self) -> Awaitable[None] | None:
         """The message has been received to its end."""
         return None
@@ -88,10 +98,11 @@ class HTTPMessageDelegate:
 class HTTPConnection:
     """The way back: how the answer to one request is written.
 
-    The legal order is ``write_headers`` once, ``write`` any number of times, ``finish`` once. The
-    futures of the first two are flow control: they are done when the peer has taken enough that
-    more may be written, at once in the usual case, and fail with
-    :class:`tornadoish.iostream.StreamClosedError` when the connection is gone.
+    The legal order is ``write_headers`` once, ``write`` any number of times, ``finish`` once; and
+    before it interim heads (status 100 to 199), any number of them. The futures of the first two
+    are flow control: they are done when the peer has taken enough that more may be written, at once
+    in the usual case, and fail with :class:`tornadoish.iostream.StreamClosedError` when the
+    connection is gone.
     """
 
     __slots__ = ()
@@ -116,9 +127,12 @@ class HTTPConnection:
         """
         raise NotImplementedError
 
-    def finish(self) -> None:
+    def finish(self, trailers: HTTPHeaders | None = None) -> None:
         """The body has been written to its end.
 
+        :param trailers: fields to be sent behind the body (ours alone, not Tornado's). They go out
+            if the body is chunked, else they are dropped, as any recipient may do (RFC 9110, 6.5):
+            so nothing must depend on them.
         :raises HTTPOutputError: fewer bytes than the Content-Length that was announced; the
             connection is closed, for the peer cannot know otherwise.
         """
@@ -128,3 +142,18 @@ class HTTPConnection:
         """Give the answer up: it stays incomplete, in a way that the peer can see (ours alone,
         not Tornado's)."""
         raise NotImplementedError
+
+    def worked_on_by(self, task: Task[Any], *, cancel_on_close: bool = False) -> None:
+        """The answer is the work of ``task``, which is cancelled if the connection is cut because
+        the server stops before ``finish`` (ours alone, not Tornado's).
+
+        :param cancel_on_close: cancel it also when the peer goes away before ``finish``, after
+            everyone else has been told.
+        """
+
+
+def tell_trailers(delegate: HTTPMessageDelegate, trailers: HTTPHeaders) -> Awaitable[None] | None:
+    """Tell ``delegate`` of trailer fields, if it listens: one of Tornado's interface does not."""
+    receive: Callable[[HTTPHeaders], Awaitable[None] | None] | None
+    receive = getattr(delegate, "trailers_received", None)
+    return None if receive is None else receive(trailers)

@@ -11,21 +11,28 @@ from collections.abc import Iterable, Iterator, MutableMapping
 from functools import lru_cache
 from typing import Any, Self
 
-from tornadoish.httputil.abnf import FIELD_VALUE, is_token
+from tornadoish.httputil.abnf import FIELD_VALUE, SHORT_TOKEN, is_token
 from tornadoish.httputil.errors import HTTPInputError
 
 OWS = " \t"  # RFC 9110, 5.6.3: all that may surround a value, whatever Unicode calls white space
 
 
-@lru_cache(maxsize=1024)
 def _normalize_header(name: str) -> str:
     """``Content-Type`` from any case of it; refuses what is not a field name.
 
     :raises HTTPInputError: ``name`` is not a token (RFC 9110, 5.1).
     """
+    # Peers choose names too: a thousand long ones are not worth their memory.
+    return _normalize_short(name) if len(name) <= SHORT_TOKEN else _normalize(name)
+
+
+def _normalize(name: str) -> str:
     if not is_token(name):
         raise HTTPInputError(f"Invalid header name {name!r}")
     return "-".join([word.capitalize() for word in name.split("-")])
+
+
+_normalize_short = lru_cache(maxsize=1024)(_normalize)
 
 
 @lru_cache(maxsize=1024)

@@ -68,6 +68,8 @@ class HTTPServerRequest:
     body: bytes = b""
     path: str = ""
     query: str = ""
+    #: fields that came behind a chunked body, if any (ours alone, not Tornado's)
+    trailers: HTTPHeaders | None = None
     _start_time: float
     _finish_time: float | None = None
     # A streamed body's end, for whoever waits for it (set by the handler's delegate).
@@ -146,15 +148,17 @@ class HTTPServerRequest:
             slash, path = "/", "?" + path
         self.path, _, self.query = (slash + path).partition("?")
         self.path = self.path or "/"
-        # RFC 9112, 3.2.2: the target's host counts, not the Host field.
-        self.host = authority.rpartition("@")[2]
+        # RFC 9112, 3.2.2: the target's host counts, not the Host field; but a proxy's word does.
+        if self._told_host is None:
+            self.host = authority.rpartition("@")[2]
 
     # -- who asks whom
 
     @lazy
     def host(self) -> str:
-        """The host asked for: the target's authority, else the Host field, else "127.0.0.1"."""
-        host: str | None = self.headers.get("Host")
+        """The host asked for: what a trusted proxy says (ours alone, not Tornado's), else the
+        target's authority, else the Host field, else "127.0.0.1"."""
+        host: str | None = self._told_host or self.headers.get("Host")
         return host or "127.0.0.1"
 
     @lazy
@@ -176,6 +180,12 @@ class HTTPServerRequest:
     @property
     def _context(self) -> Any:
         return getattr(self.connection, "context", None)
+
+    @property
+    def _told_host(self) -> str | None:
+        """The Host that a trusted proxy was asked for: valid and not empty."""
+        host = getattr(self._context, "forwarded_host", None)
+        return host if isinstance(host, str) else None  # contexts may be anybody's
 
     def full_url(self) -> str:
         """The absolute URL of this request, built from its parts (never from unchecked text)."""

@@ -23,6 +23,7 @@ from tornadoish.iostream.errors import (
     StreamClosedError,
     UnsatisfiableReadError,
 )
+from tornadoish.iostream.outgoing import Progress
 from tornadoish.iostream.reads import (
     Read,
     ReadBytes,
@@ -47,7 +48,8 @@ CLOSED = "closed"
 CORK_BYTES = 16 * 1024
 CORK_PIECES = 64
 
-#: Seconds in which the peer of a closed stream has to take at least some of what was written.
+#: Seconds in which the peer of a closed stream has to take at least some of what was written, and
+#: to end its side of TLS.
 CLOSE_SECONDS = 30.0
 
 
@@ -80,6 +82,8 @@ class BaseIOStream(asyncio.Protocol):
         :meth:`write` is the better one).
     """
 
+    MAX_BUFFER_SIZE = 100 * 1024 * 1024  # bytes
+
     __slots__ = (
         "__dict__",
         "__weakref__",
@@ -87,13 +91,16 @@ class BaseIOStream(asyncio.Protocol):
         "_done",
         "_loop",
         "_pending",
+        "_progress",
         "_read",
         "_read_future",
         "_receiver",
         "_state",
         "_transport",
-        "_write_blocked",
+        "_write_rate",
+        "_write_seconds",
         "_write_waiters",
+        "blocked",
         "buffer",
         "clock",
         "corked",
@@ -101,6 +108,7 @@ class BaseIOStream(asyncio.Protocol):
         "error",
         "max_buffer_size",
         "max_write_buffer_size",
+        "on_lost",
         "on_open",
         "paused",
         "read_chunk_size",
@@ -112,7 +120,7 @@ class BaseIOStream(asyncio.Protocol):
         read_chunk_size: int | None = None,
         max_write_buffer_size: int | None = None,
     ) -> None:
-        self.max_buffer_size = max_buffer_size or 100 * 1024 * 1024
+        self.max_buffer_size = max_buffer_size or self.MAX_BUFFER_SIZE
         self.read_chunk_size = min(read_chunk_size or 64 * 1024, self.max_buffer_size)
         self.max_write_buffer_size = max_write_buffer_size
         self.buffer = ReceiveBuffer()
@@ -120,6 +128,8 @@ class BaseIOStream(asyncio.Protocol):
         self.deadline = NEVER
         #: called with the stream when its transport is there (a server's hook)
         self.on_open: Callable[[Any], None] | None = None
+        #: called once when the connection is gone, whoever has the stream then (a server's hook)
+        self.on_lost: Callable[[], None] | None = None
         self._state = NEW
         self._loop: asyncio.AbstractEventLoop | None = None
         self._transport: Any = None  # an asyncio.Transport while OPEN or CLOSING
@@ -134,8 +144,12 @@ class BaseIOStream(asyncio.Protocol):
         self._pending: list[bytes | memoryview] = []
         self.corked: list[bytes] | None = None  #: what is gathered, while it is
         self._done: asyncio.Future[None] = _NOT_OPEN  # a future that is done, once it is open
-        self._write_blocked = False
+        self.blocked = False  #: whether the peer is behind, and what is written waits
         self._write_waiters: list[asyncio.Future[None]] = []
+        # how fast a peer must take what it is sent, and what it takes while that is watched
+        self._write_seconds: float | None = None
+        self._write_rate = 0
+        self._progress: Progress | None = None
 
     # -- what asyncio calls
 
@@ -150,10 +164,10 @@ class BaseIOStream(asyncio.Protocol):
         self._state = OPEN
         if self._pending:
             pending, self._pending = self._pending, []
-            self._write_blocked = False
+            self.blocked = False
             # Which may block again; writelines() of Python 3.12 forgets to say so.
             self._transport.write(b"".join(pending))
-            if not self._write_blocked:
+            if not self.blocked:
                 self.resume_writing()
         if self.on_open is not None:
             self.on_open(self)
@@ -189,10 +203,15 @@ class BaseIOStream(asyncio.Protocol):
         self._let_go()
 
     def pause_writing(self) -> None:
-        self._write_blocked = True
+        self.blocked = True
+        if self._write_seconds is not None:
+            self._watch_writing(self._write_seconds)
 
     def resume_writing(self) -> None:
-        self._write_blocked = False
+        self.blocked = False
+        if self._progress is not None and self._state is OPEN and self.clock is not None:
+            self._progress = None
+            self.clock.caught_up(self)
         waiters, self._write_waiters = self._write_waiters, []
         for waiter in waiters:
             if not waiter.done():
@@ -236,17 +255,46 @@ class BaseIOStream(asyncio.Protocol):
         if seconds is None:
             self.deadline = NEVER
             return
+        self.deadline = self._get_clock(seconds).after(seconds)
+
+    def _get_clock(self, seconds: float) -> DeadlineClock:
+        """The clock, or one of our own that is good enough for ``seconds``."""
         clock = self.clock
         if clock is None:
             clock = DeadlineClock(min(1.0, max(0.01, seconds / 4)))
             self.watch(clock)
-        self.deadline = clock.after(seconds)
+        return clock
 
     def deadline_passed(self) -> None:
         if self._receiver is not None:
             self._receiver.deadline_passed()
         elif self._state is CLOSING:
             self.abort()
+
+    def set_write_pace(self, seconds: float | None, bytes_per_second: int = 0) -> None:
+        """Abort the stream when its peer is behind (above the transport's high-water mark) and
+        takes less than so much, on average over ``seconds``; None: wait for ever, as at first."""
+        self._write_seconds = seconds
+        self._write_rate = bytes_per_second
+
+    def _watch_writing(self, seconds: float) -> None:
+        if self._transport is not None:
+            self._progress = Progress(self._transport)
+            self._get_clock(seconds).fell_behind(self, seconds)
+
+    def write_deadline_passed(self) -> None:
+        """The peer has been behind for so long: does it take anything?"""
+        progress, self._progress = self._progress, None
+        seconds = CLOSE_SECONDS if self._state is CLOSING else self._write_seconds
+        if seconds is None or progress is None:
+            return
+        if progress.taken() < max(1.0, seconds * self._write_rate):
+            gen_log.info("Peer takes too little of what it is sent: %r", self)
+            if self.error is None:
+                self.error = TimeoutError("The peer takes too little of what it is sent")
+            self.abort()
+        else:
+            self._watch_writing(seconds)
 
     # -- pulling
 
@@ -334,22 +382,24 @@ class BaseIOStream(asyncio.Protocol):
         corked = self.corked
         if corked is not None and self._state is OPEN:
             corked.append(data if type(data) is bytes else bytes(data))
-            if len(data) < CORK_BYTES and len(corked) < CORK_PIECES and not self._write_blocked:
+            if len(data) < CORK_BYTES and len(corked) < CORK_PIECES and not self.blocked:
                 return self._done
             self.flush_cork()
         elif self._state is OPEN:
             if self.max_write_buffer_size is not None:
                 self._check_write_buffer(len(data))
+            if self._progress is not None:
+                self._progress.given += len(data)
             self._transport.write(data)
-            if not self._write_blocked:
+            if not self.blocked:
                 return self._done
         else:
             self._write_unopened(data)
-        return self._flow()
+        return self.room()
 
-    def _flow(self) -> asyncio.Future[None]:
+    def room(self) -> asyncio.Future[None]:
         """A future that is done when there is room to write; no new one in the usual case."""
-        if not self._write_blocked and self._state is OPEN:
+        if not self.blocked and self._state is OPEN:
             return self._done
         waiter: asyncio.Future[None] = self._get_loop().create_future()
         if self.closed():
@@ -357,7 +407,7 @@ class BaseIOStream(asyncio.Protocol):
             waiter.exception()
         else:
             self._write_waiters.append(waiter)
-            if not self._write_blocked and self._state is OPEN:
+            if not self.blocked and self._state is OPEN:
                 self.resume_writing()
         return waiter
 
@@ -367,7 +417,7 @@ class BaseIOStream(asyncio.Protocol):
         self._check_write_buffer(len(data))
         self._attach()
         self._pending.append(bytes(data))
-        self._write_blocked = True
+        self.blocked = True
 
     def _check_write_buffer(self, more: int) -> None:
         waiting = sum(map(len, self._pending))
@@ -392,7 +442,10 @@ class BaseIOStream(asyncio.Protocol):
         corked = self.corked
         self.corked = None
         if corked and self._state is OPEN and self._transport is not None:
-            self._transport.write(corked[0] if len(corked) == 1 else b"".join(corked))
+            data = corked[0] if len(corked) == 1 else b"".join(corked)
+            if self._progress is not None:
+                self._progress.given += len(data)
+            self._transport.write(data)
 
     # -- opening
 
@@ -426,22 +479,12 @@ class BaseIOStream(asyncio.Protocol):
             transport.close()
             if self._read is not None:
                 self._try_read(self._read, ended=True)
-            unsent = transport.get_write_buffer_size()
-            if unsent:
-                self._get_loop().call_later(CLOSE_SECONDS, self._abort_if_stuck, unsent)
+            if transport.get_write_buffer_size() or self.ssl_object is not None:
+                self._watch_writing(CLOSE_SECONDS)
         else:
             self._state = CLOSED
             self._cancel_opening()
             self._let_go()
-
-    def _abort_if_stuck(self, before: int) -> None:
-        """Closed a while ago, with ``before`` bytes to be sent: is the peer taking them?"""
-        if self._state is CLOSING:
-            unsent = self._transport.get_write_buffer_size()
-            if unsent < before:
-                self._get_loop().call_later(CLOSE_SECONDS, self._abort_if_stuck, unsent)
-            else:
-                self._transport.abort()
 
     def abort(self) -> None:
         """Close the stream at once: what has not been sent is dropped."""
@@ -459,6 +502,10 @@ class BaseIOStream(asyncio.Protocol):
 
     def _let_go(self) -> None:
         """The stream is closed: tell everyone who is concerned, and hold nothing any longer."""
+        on_lost, self.on_lost = self.on_lost, None
+        if on_lost is not None:
+            on_lost()
+        self._progress = None
         if self.clock is not None:
             self.clock.discard(self)
         if self._read is not None:

@@ -21,6 +21,7 @@ class Watched(Protocol):
     deadline: float
 
     def deadline_passed(self) -> None: ...
+    def write_deadline_passed(self) -> None: ...
 
 
 class DeadlineClock:
@@ -36,6 +37,7 @@ class DeadlineClock:
         self.now = 0.0
         self._time = time
         self._streams: set[Watched] = set()
+        self._behind: dict[Watched, float] = {}  # those that wait for their peer, and until when
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, stream: Watched) -> None:
@@ -46,9 +48,17 @@ class DeadlineClock:
 
     def discard(self, stream: Watched) -> None:
         self._streams.discard(stream)
+        self._behind.pop(stream, None)
         if not self._streams and self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def fell_behind(self, stream: Watched, seconds: float) -> None:
+        """Call ``stream.write_deadline_passed`` in ``seconds``, unless it has caught up by then."""
+        self._behind[stream] = self.after(seconds)
+
+    def caught_up(self, stream: Watched) -> None:
+        self._behind.pop(stream, None)
 
     def after(self, seconds: float) -> float:
         """The deadline that is ``seconds`` away, at least."""
@@ -74,6 +84,9 @@ class DeadlineClock:
         for stream in [stream for stream in self._streams if stream.deadline <= now]:
             stream.deadline = NEVER
             stream.deadline_passed()
+        for stream in [stream for stream, until in self._behind.items() if until <= now]:
+            if self._behind.pop(stream, None) is not None:
+                stream.write_deadline_passed()
 
     def __len__(self) -> int:
         return len(self._streams)

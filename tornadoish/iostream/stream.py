@@ -9,15 +9,16 @@ from __future__ import annotations
 import asyncio
 import socket as socket_module
 import ssl
+from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from tornadoish.iostream.base import CLOSED, NEW, BaseIOStream
+from tornadoish.iostream.base import CLOSED, NEW, BaseIOStream, ExcInfo
 from tornadoish.iostream.errors import StreamClosedError
 from tornadoish.log import gen_log
-from tornadoish.netutil import ssl_options_to_context
+from tornadoish.netutil import CertificateStore, ProxyHeader, ssl_options_to_context
 
 Self = TypeVar("Self", bound="IOStream")
-SSLOptions = dict[str, Any] | ssl.SSLContext | None
+SSLOptions = dict[str, Any] | ssl.SSLContext | CertificateStore | None
 
 
 class IOStream(BaseIOStream):
@@ -33,6 +34,8 @@ class IOStream(BaseIOStream):
 
     #: the stream that start_tls has made of this one
     successor: SSLIOStream | None = None
+    #: what a proxy in front of the server said of the connection (PROXY protocol), if one did
+    proxy_header: ProxyHeader | None = None
 
     def __init__(
         self,
@@ -110,7 +113,8 @@ class IOStream(BaseIOStream):
         ssl_options: SSLOptions = None,
         server_hostname: str | None = None,
     ) -> asyncio.Future[SSLIOStream]:
-        """Go on over TLS: the result is a new stream, and this one is at its end.
+        """Go on over TLS: the result is a new stream, and this one is at its end. To cancel the
+        future before hands are shaken closes the connection.
 
         :raises ValueError: a host name is to be checked and none is given; or the stream is not
             idle, or has bytes that nobody read. Those came in the clear: taking them for what the
@@ -129,6 +133,9 @@ class IOStream(BaseIOStream):
         transport.pause_reading()  # what comes before the loop takes over would come here
         stream.set_close_callback(self._close_callback)
         self._close_callback = None
+        stream.on_lost, self.on_lost = self.on_lost, None
+        if self.proxy_header is not None:
+            stream.proxy_header = self.proxy_header
         self.successor = stream
         if self.clock is not None:
             self.clock.discard(self)
@@ -154,7 +161,14 @@ class IOStream(BaseIOStream):
                     future.set_result(stream)
 
         stream._opening = self._get_loop().create_task(shake_hands())
+        # Who gives up has no other way to the new stream (Tornado 6.6: start_tls).
+        future.add_done_callback(lambda done: stream.close() if done.cancelled() else None)
         return future
+
+    def take_close_callback(self) -> Callable[[], None] | None:
+        """What was given to ``set_close_callback``; calling it is the caller's from now on."""
+        callback, self._close_callback = self._close_callback, None
+        return callback
 
     # -- the socket
 
@@ -213,6 +227,13 @@ class SSLIOStream(IOStream):
         if address is not None:
             await loop.sock_connect(sock, address)
         await loop.create_connection(lambda: self, sock=sock, ssl=context, server_hostname=name)
+
+    def close(self, exc_info: ExcInfo = False) -> None:
+        """See :meth:`BaseIOStream.close`."""
+        # asyncio's TLS transports keep the end of input for later while they are paused, and do not
+        # close before it has been taken: a descriptor would stay for ever.
+        self.resume_reading()
+        super().close(exc_info)
 
     def wait_for_handshake(self) -> asyncio.Future[SSLIOStream]:
         """A future of this stream, done when hands are shaken."""

@@ -13,6 +13,14 @@ from tornadoish.netutil.listening import (
     bind_sockets,
     bind_unix_socket,
 )
+from tornadoish.netutil.networks import (
+    TrustedNetworks,
+)
+from tornadoish.netutil.proxy_protocol import (
+    ProxyHeader,
+    ProxyHeaderParser,
+    ProxyProtocolError,
+)
 from tornadoish.netutil.resolving import (
     BlockingResolver,
     DefaultExecutorResolver,
@@ -23,6 +31,7 @@ from tornadoish.netutil.resolving import (
     ThreadedResolver,
 )
 from tornadoish.netutil.tls import (
+    CertificateStore,
     _client_ssl_defaults,
     _server_ssl_defaults,
     ssl_options_to_context,
@@ -31,12 +40,17 @@ from tornadoish.netutil.tls import (
 
 __all__ = [
     "BlockingResolver",
+    "CertificateStore",
     "DefaultExecutorResolver",
     "DefaultLoopResolver",
     "ExecutorResolver",
     "OverrideResolver",
+    "ProxyHeader",
+    "ProxyHeaderParser",
+    "ProxyProtocolError",
     "Resolver",
     "ThreadedResolver",
+    "TrustedNetworks",
     "_client_ssl_defaults",
     "_server_ssl_defaults",
     "add_accept_handler",

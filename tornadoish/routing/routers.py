@@ -20,6 +20,7 @@ from tornadoish.httputil import (
     RequestStartLine,
     ResponseStartLine,
 )
+from tornadoish.httputil.delegates import tell_trailers
 from tornadoish.log import app_log
 from tornadoish.routing.index import IndexedRules
 from tornadoish.routing.rules import Matcher, PathMatches, Rule
@@ -91,6 +92,11 @@ class _RoutingDelegate(HTTPMessageDelegate):
             raise RuntimeError("data_received() before headers_received()")
         return self.delegate.data_received(chunk)
 
+    def trailers_received(self, trailers: HTTPHeaders) -> Awaitable[None] | None:
+        if self.delegate is None:
+            raise RuntimeError("trailers_received() before headers_received()")
+        return tell_trailers(self.delegate, trailers)
+
     def finish(self) -> Awaitable[None] | None:
         if self.delegate is None:
             raise RuntimeError("finish() before headers_received()")
@@ -143,6 +149,11 @@ class _CallableAdapter(HTTPMessageDelegate):
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         self._chunks.append(chunk)
+        return None
+
+    def trailers_received(self, trailers: HTTPHeaders) -> Awaitable[None] | None:
+        if self._request is not None:
+            self._request.trailers = trailers
         return None
 
     def finish(self) -> Awaitable[None] | None:
@@ -251,6 +262,11 @@ class RuleRouter(Router):
             if delegate is not None:
                 return delegate
         return None
+
+    def on_drain(self) -> None:
+        for rule in self.rules:
+            if isinstance(rule.target, HTTPServerConnectionDelegate):
+                rule.target.on_drain()
 
     def get_target_delegate(
         self, target: Any, request: HTTPServerRequest, **target_params: Any

@@ -17,6 +17,7 @@ from typing import Any, cast
 
 from tornadoish.httpserver import HTTPServer
 from tornadoish.httputil import (
+    HTTPConnection,
     HTTPHeaders,
     HTTPMessageDelegate,
     HTTPServerRequest,
@@ -103,6 +104,9 @@ class Application(ReversibleRouter):
             settings.setdefault("serve_traceback", True)
         self.wildcard_router = _ApplicationRouter(self, handlers)
         self.default_router = _ApplicationRouter(self, [Rule(AnyMatches(), self.wildcard_router)])
+        #: set when a server of this application begins to stop (``HTTPServer.drain``): what would
+        #: go on for ever, such as an event stream, waits for it too (ours alone, not Tornado's)
+        self.draining = asyncio.Event()
         # Tasks of handlers that wait: the loop itself would hold them only weakly.
         self._running: set[asyncio.Task[None]] = set()
 
@@ -181,6 +185,11 @@ class Application(ReversibleRouter):
         """Answer a request that is there as a whole (Tornado's old interface)."""
         delegate = cast(_HandlerDelegate, self.find_handler(request))
         return delegate.execute()
+
+    def on_drain(self) -> None:
+        """A server of this application begins to stop; override for more than ``draining``."""
+        self.draining.set()
+        self.default_router.on_drain()
 
     # -- logging
 
@@ -268,6 +277,9 @@ class _HandlerDelegate(HTTPMessageDelegate):
             self.chunks = [chunk]
         return None
 
+    def trailers_received(self, trailers: HTTPHeaders) -> None:
+        self.request.trailers = trailers
+
     def finish(self) -> None:
         body = self.request._body_future
         if body is not None:
@@ -314,7 +326,7 @@ class _HandlerDelegate(HTTPMessageDelegate):
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(
             rest, context=context if isinstance(context, Context) else None
         )
-        self.application.hold(task)
+        self._hold(task, handler)
         return task
 
     def _run_as_task(self, handler: RequestHandler) -> asyncio.Task[None]:
@@ -322,8 +334,16 @@ class _HandlerDelegate(HTTPMessageDelegate):
         if asyncio.isfuture(coroutine):  # overridden by a gen.coroutine: runs already
             return cast("asyncio.Task[None]", coroutine)
         task = run_in_task(coroutine)
-        self.application.hold(task)
+        self._hold(task, handler)
         return task
+
+    def _hold(self, task: asyncio.Task[None], handler: RequestHandler) -> None:
+        """Keep the handler's task alive, and say whose work the answer is."""
+        if not task.done():
+            self.application.hold(task)
+            connection: object = self.connection
+            if isinstance(connection, HTTPConnection):
+                connection.worked_on_by(task, cancel_on_close=handler.cancel_on_close)
 
     def _make_transforms(self) -> list[OutputTransform]:
         return [transform(self.request) for transform in self.application.transforms]

@@ -11,6 +11,7 @@ import asyncio
 import datetime
 import numbers
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import blake2b
 from time import time
@@ -85,6 +86,7 @@ class Exchange:
     _status_code = 200
     _reason = "OK"
     _transforms: list[OutputTransform] = []  # noqa: RUF012 - never changed, only replaced
+    _trailers: HTTPHeaders | None = None
     _headers: HTTPHeaders
     _write_buffer: list[bytes]
 
@@ -118,6 +120,8 @@ class Exchange:
         if self._status_code != 200:
             self._status_code = 200
             self._reason = "OK"
+        if self._trailers is not None:
+            self._trailers = None
         self.set_default_headers()
 
     def set_status(self, status_code: int, reason: str | None = None) -> None:
@@ -161,6 +165,41 @@ class Exchange:
         """Remove a header field, if it is there; not one that was added by ``set_cookie``."""
         if name in self._headers:
             del self._headers[name]
+
+    def set_trailer(self, name: str, value: HeaderTypes) -> None:
+        """Send a field behind the body (ours alone, not Tornado's): a checksum, say, that is only
+        known then. Otherwise as :meth:`set_header`; before :meth:`finish`.
+
+        The body is sent in chunks for it. A client of HTTP/1.0, and a body whose Content-Length has
+        been set, get no trailers (RFC 9110, 6.5).
+        """
+        if self._trailers is None:
+            self._trailers = HTTPHeaders()
+        try:
+            self._trailers[name] = self._convert_header_value(value)
+        except HTTPInputError:
+            raise ValueError(f"Unsafe trailer {name!r}: {value!r}") from None
+
+    def send_early_hints(self, links: str | Iterable[str]) -> asyncio.Future[None]:
+        """Tell the client at once what the answer will refer to (103, RFC 8297; ours alone, not
+        Tornado's). A client of HTTP/1.0 is told nothing.
+
+        :param links: values of ``Link`` fields (RFC 8288), as ``</style.css>; rel=preload``.
+        :returns: a future as of :meth:`flush`.
+        :raises RuntimeError: the head of the answer has been sent already.
+        :raises ValueError: a value that must not stand in a field.
+        """
+        if self._headers_written:
+            raise RuntimeError("Early hints after the head of the answer")
+        headers = HTTPHeaders()
+        try:
+            for link in [links] if isinstance(links, str) else links:
+                headers.add("Link", link)
+        except HTTPInputError:
+            raise ValueError(f"Unsafe links {links!r}") from None
+        line = ResponseStartLine("", 103, responses[103])
+        sent: asyncio.Future[None] = self.request.connection.write_headers(line, headers)
+        return sent
 
     def _convert_header_value(self, value: HeaderTypes) -> str:
         if isinstance(value, str):
@@ -236,7 +275,10 @@ class Exchange:
             self._complete_head()
         future = self.flush(include_footers=True)
         request = self.request
-        request.connection.finish()
+        if self._trailers is None:
+            request.connection.finish()
+        else:
+            request.connection.finish(self._trailers)
         self._finished = True
         request._finish_time = time()
         self.application.log_request(self)
@@ -256,7 +298,7 @@ class Exchange:
             if self._write_buffer:
                 raise RuntimeError(f"Cannot send body with {status}")
             self._clear_representation_headers()
-        else:
+        elif self._trailers is None or self.request.version == "HTTP/1.0":
             length = str(sum(map(len, self._write_buffer)))
             self._headers.set_missing("Content-Length", "content-length", length)
 

@@ -41,6 +41,9 @@ class RequestHandler(Failures):
         "PUT",
         "OPTIONS",
     )
+    #: Whether the coroutine of a handler of this class is cancelled when its client goes away
+    #: before the answer is finished (ours alone, not Tornado's).
+    cancel_on_close = False
     # Set by the decorator stream_request_body.
     _stream_request_body = False
     # Set on the instance of a handler that streams its body: done when prepare() is.

@@ -1,0 +1,86 @@
+"""Where the fuzzers begin: the tables of the tests, and a few lines for what has no table.
+
+``corpus/NAME.txt`` has what fuzzing has found worth keeping: an input a line, as Python writes
+bytes.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+from reader_cases import CASES
+from sources import Seeded
+
+CORPUS = Path(__file__).parent / "corpus"
+
+
+def _requests() -> list[bytes]:
+    return [case.data for case in CASES if not case.client and len(case.data) < 1000]
+
+
+def _responses() -> list[bytes]:
+    methods = {"GET": 0, "HEAD": 1, "CONNECT": 2}
+    return [
+        bytes([case.eof << 1 | methods[case.method] << 2]) + case.data
+        for case in CASES
+        if case.client
+    ]
+
+
+def _chunked() -> list[bytes]:
+    bodies = [data.partition(b"\r\n\r\n")[2] for data in _requests() if b"hunked\r\n\r\n" in data]
+    return [b"\0" + body for body in bodies if body]
+
+
+def _choices(count: int) -> list[bytes]:
+    """For what takes its choices from bytes."""
+    return [b"", *(Seeded(seed).octets(200) for seed in range(count))]
+
+
+_MULTIPART = (
+    b"multipart/form-data; boundary=b\n"
+    b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n'
+    b'--b\r\nContent-Disposition: form-data; name="f"; filename="x.y"\r\n'
+    b"Content-Type: a/b\r\n\r\n2\r\n--b--\r\n"
+)
+_FIELDS = [data.partition(b"\r\n")[2] for data in _requests()]
+
+SEEDS: dict[str, list[bytes]] = {
+    "request": [b"\0" + data for data in _requests()],
+    "response": _responses(),
+    "chunked": _chunked(),
+    "differential": _requests(),
+    "generated": _choices(60),
+    "headers": [*_FIELDS, b"A: b\n c\nA:d\r\n", b"A:\n b\nA:c", b": a", b" a", b"A b: c"],
+    "cookies": [
+        b"a=b; c=d", b'a="b\\073\\"c"; d', b"=x;;y=", b" a b = c d ;e", b'a="\\377\\400\\', b"",
+        b'n="' + b"\\" * 50 + b'"',
+    ],
+    "forms": [
+        b"application/x-www-form-urlencoded\na=1&b=%zz&a&=&%00",
+        b"application/x-www-form-urlencoded; charset=x\n" + b"&" * 1001,
+        _MULTIPART,
+        _MULTIPART.replace(b'"f"', b"f; name*0*=utf-8''%e2; name*1*=%82%ac"),
+        _MULTIPART.replace(b"=b\n", b'="b"\n'),
+        _MULTIPART.replace(b"\r\n1\r\n", b""),
+        _MULTIPART.replace(b'"x.y"', b'"C:\\x\\"y"'),
+        b"multipart/form-data; boundary=b\n--b--",
+        b"multipart/form-data; boundary=b; boundary=c\n--b--",
+        b"multipart/form-data\n--b--",
+        b"text/plain\nx",
+    ],
+    "writer": _choices(120),
+}  # fmt: skip
+
+
+def kept(name: str) -> list[bytes]:
+    """What is in the corpus of a target."""
+    path = CORPUS / f"{name}.txt"
+    lines = path.read_text(encoding="ascii").splitlines() if path.exists() else []
+    return [ast.literal_eval(line) for line in lines]
+
+
+def inputs(name: str) -> list[bytes]:
+    """All that a target begins with."""
+    return SEEDS[name] + kept(name)

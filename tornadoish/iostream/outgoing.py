@@ -1,0 +1,55 @@
+"""How much of what is written a peer takes.
+
+Asked by streams whose peers are slow; never on the way of a write that goes out at once.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import sys
+from typing import Any
+
+_ACKNOWLEDGED = struct.Struct("=120xQ")  # tcpi_bytes_acked in struct tcp_info, tcp(7)
+
+
+class Progress:
+    """What a peer has taken since this was made.
+
+    The system is asked how much has been acknowledged. Where it does not say, what has left the
+    transport has to do; but the system takes more only when a third of its own queue is empty, and
+    TLS takes all at once. So somebody slow, but honest, may seem to take nothing for a while.
+    """
+
+    __slots__ = ("_acknowledged", "_transport", "_waiting", "given")
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+        self._acknowledged = _acknowledged(transport)
+        self._waiting: int = transport.get_write_buffer_size()
+        #: bytes that have been written since, as the writer says
+        self.given = 0
+
+    def taken(self) -> int:
+        """Bytes."""
+        if self._acknowledged is not None:
+            now = _acknowledged(self._transport)
+            if now is not None:
+                return now - self._acknowledged
+        waiting: int = self._transport.get_write_buffer_size()
+        return self._waiting + self.given - waiting
+
+
+def _acknowledged(transport: Any) -> int | None:
+    """Bytes that the peer's system has had from this connection; None: who knows."""
+    sock = transport.get_extra_info("socket")
+    if sys.platform != "linux" or sock is None:
+        return None
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _ACKNOWLEDGED.size)
+    except (OSError, AttributeError):  # closed, or not over TCP; or not a socket's transport
+        return None
+    if len(info) < _ACKNOWLEDGED.size:  # before Linux 4.1
+        return None
+    count: int = _ACKNOWLEDGED.unpack(info)[0]
+    return count
