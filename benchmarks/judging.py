@@ -16,7 +16,7 @@ from hostile_table import Case, Others
 
 #: verdicts; all but the first are faults
 RIGHT = "right"
-SMUGGLED = "a request behind it was served that is none"
+SMUGGLED = "a request behind it was served that must not be"
 TAKEN = "it was served"
 LIVES = "the connection lived on"
 STATUS = "refused with another status"
@@ -107,9 +107,12 @@ def is_complete(case: Case, outcome: Outcome, with_next: bool) -> bool:
     """Whether nothing more is to be waited for, the end of the connection left aside."""
     if outcome.ended:
         return True
-    if case.others is not Others.SERVE or not case.lives:
+    if case.others is Others.EITHER:
+        wanted = 1 + len(case.served if case.status is not None else ())
+    elif case.others is Others.SERVE and case.lives:
+        wanted = len(case.served) + with_next
+    else:
         return False
-    wanted = len(case.served) + with_next
     return len(replies(outcome, _methods(case)) or []) >= wanted
 
 

@@ -76,7 +76,8 @@ FIELDS = [
                 b"Content-Length: " + value)
         for name, char in (("NEL", b"\x85"), ("NBSP", b"\xa0"), ("VT", b"\x0b"), ("FF", b"\x0c"),
                            ("FS", b"\x1c"))
-        for place, value in (("before", char + b"5"), ("behind", b"5" + char))
+        for place, value in (("before", char + b"5"), ("behind", b"5" + char),
+                             ("and-a-space-behind", b"5" + char + b" "))
     ],
     _posted("fields", "CVE-2019-16789-VT-before-the-name", b"\x0bContent-Length: 5"),
     _posted("fields", "CVE-2019-16789-NBSP-before-the-name", b"\xa0Content-Length: 5"),

@@ -251,6 +251,7 @@ FOLDED = [
     ("a: 1\r\n  folded\r\n\tagain\r\n", [("A", "1 folded again")]),
     ("a:\r\n folded", [("A", "folded")]),
     ("a: 1\nb: 2\n x\n", [("A", "1"), ("B", "2 x")]),
+    ("a: 1\r\n \r\nb: 2\r\n", [("A", "1"), ("B", "2")]),
 ]
 
 

@@ -21,6 +21,7 @@ from tornadoish.testing import ContractError, check_message_delegate
 
 REQUEST = RequestStartLine("GET", "/", "HTTP/1.1")
 H = HTTPHeaders()
+TRAILERS = HTTPHeaders({"A": "b"})
 
 
 class Recording(HTTPMessageDelegate):
@@ -38,6 +39,10 @@ class Recording(HTTPMessageDelegate):
         self.heard.append(chunk)
         return self.returns() if self.returns else None
 
+    def trailers_received(self, trailers: Any) -> Awaitable[None] | None:
+        self.heard.append(trailers)
+        return self.returns() if self.returns else None
+
     def finish(self) -> Awaitable[None] | None:
         self.heard.append("finish")
         return self.returns() if self.returns else None
@@ -49,13 +54,16 @@ class Recording(HTTPMessageDelegate):
 CALLS: dict[str, Callable[[Any], Any]] = {
     "headers": lambda checked: checked.headers_received(REQUEST, H),
     "data": lambda checked: checked.data_received(b"a"),
+    "trailers": lambda checked: checked.trailers_received(TRAILERS),
     "finish": lambda checked: checked.finish(),
     "close": lambda checked: checked.on_connection_close(),
 }
 # state -> what leads there, and what is legal there
 STATES: dict[str, tuple[list[str], set[str]]] = {
     "new": ([], {"headers", "close"}),
-    "body": (["headers", "data"], {"data", "finish", "close"}),
+    "body": (["headers", "data"], {"data", "trailers", "finish", "close"}),
+    "no body": (["headers"], {"data", "trailers", "finish", "close"}),
+    "whole": (["headers", "data", "trailers"], {"finish", "close"}),
     "finished": (["headers", "finish"], set()),
     "closed": (["headers", "close"], set()),
     "closed at once": (["close"], set()),
@@ -89,9 +97,12 @@ def test_everything_is_passed_on() -> None:
     checked.headers_received(REQUEST, H)
     checked.data_received(b"a")
     checked.data_received(b"b")
+    checked.trailers_received(TRAILERS)
     checked.finish()
-    assert delegate.heard == [(REQUEST, H), b"a", b"b", "finish"]
-    assert checked.calls == ["headers_received", "data_received", "data_received", "finish"]
+    assert delegate.heard == [(REQUEST, H), b"a", b"b", TRAILERS, "finish"]
+    assert checked.calls == [
+        "headers_received", "data_received", "data_received", "trailers_received", "finish",
+    ]  # fmt: skip
     assert (checked.name, checked.state) == ("Recording", "ended")
 
 
@@ -104,11 +115,14 @@ def test_everything_is_passed_on() -> None:
         ("data_received", (bytearray(b"a"),)),
         ("data_received", ("a",)),
         ("data_received", (memoryview(b"a"),)),
+        ("trailers_received", (H,)),
+        ("trailers_received", ({"A": "b"},)),
+        ("trailers_received", (None,)),
     ],
 )
 def test_arguments(call: str, arguments: Any) -> None:
     checked = check_message_delegate(Recording())
-    if call == "data_received":
+    if call != "headers_received":
         checked.headers_received(REQUEST, H)
     with pytest.raises(ContractError):
         getattr(checked, call)(*arguments)
@@ -182,6 +196,34 @@ async def test_an_awaitable_that_fails_is_done() -> None:
     assert checked.violations == []
 
 
+async def test_trailers_are_waited_for() -> None:
+    gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    delegate = Recording()
+    checked = check_message_delegate(delegate)
+    checked.headers_received(REQUEST, H)
+    delegate.returns = lambda: gate
+    pending = checked.trailers_received(TRAILERS)
+    assert pending is gate
+    with pytest.raises(ContractError, match="not done"):
+        checked.finish()
+    gate.set_result(None)
+    checked.finish()
+    assert delegate.heard[1:] == [TRAILERS, "finish"]
+
+
+def test_a_delegate_that_knows_no_trailers() -> None:
+    """One of Tornado's interface: it is not told of them, and all else is as ever."""
+
+    class Old(HTTPMessageDelegate):
+        trailers_received = None  # type: ignore[assignment]
+
+    checked = check_message_delegate(Old())
+    checked.headers_received(REQUEST, H)
+    assert checked.trailers_received(TRAILERS) is None
+    checked.finish()
+    assert checked.violations == []
+
+
 def test_a_delegate_that_raises_is_not_the_callers_fault() -> None:
     class Raising(Recording):
         def headers_received(self, start_line: Any, headers: Any) -> Awaitable[None] | None:
@@ -209,12 +251,24 @@ def test_all_calls_share_a_context() -> None:
 class Application(HTTPServerConnectionDelegate):
     def __init__(self) -> None:
         self.closed: list[object] = []
+        self.drained = 0
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> Recording:
         return Recording()
 
     def on_close(self, server_conn: object) -> None:
         self.closed.append(server_conn)
+
+    def on_drain(self) -> None:
+        self.drained += 1
+
+
+def test_the_end_of_a_server_is_passed_on() -> None:
+    application = Application()
+    checked = check_message_delegate(application)
+    checked.on_drain()
+    assert application.drained == 1
+    assert (checked.calls, checked.violations) == (["on_drain"], [])
 
 
 def test_a_server_delegate_is_checked_with_all_that_it_returns() -> None:

@@ -79,11 +79,16 @@ class Arrivals:
 
 
 class Exchanges:
-    """Connections to one server."""
+    """Connections to one server.
 
-    def __init__(self, port: int, arrivals: Arrivals) -> None:
+    ``may_reset``: whether a reset is as good as the end. It is where a client knows that an answer
+    is the last and sends more; a refusal is never lost that way.
+    """
+
+    def __init__(self, port: int, arrivals: Arrivals, *, may_reset: bool = False) -> None:
         self.port = port
         self.arrivals = arrivals
+        self.may_reset = may_reset
         self._slots = asyncio.Semaphore(AT_ONCE)
 
     async def __call__(self, *pieces: bytes) -> bytes:
@@ -98,12 +103,15 @@ class Exchanges:
                 await loop.sock_connect(sock, ("127.0.0.1", self.port))
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 sending = asyncio.ensure_future(self._send(sock, pieces))
+                answer = b""
                 try:
-                    answer = b""
                     while more := await loop.sock_recv(sock, MOST):
                         answer += more
                         assert len(answer) < MOST, "more than anybody asked for"
                     await sending
+                except (ConnectionResetError, BrokenPipeError):
+                    if not self.may_reset:
+                        raise
                 finally:
                     sending.cancel()
         return answer

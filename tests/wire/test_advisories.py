@@ -22,7 +22,7 @@ from hostile import CASES, FIRST, GROUPS, NEXT, REFUSED, SERVED, Case, Others, b
 from hostile import Served as Request
 from reading import Case as Reading
 from reading import Outcome, read
-from support import App, soon, until
+from support import App, Delegate, soon, until
 
 from tornadoish.buffer import ReceiveBuffer
 from tornadoish.http1.limits import Limits
@@ -113,10 +113,23 @@ def arrivals(monkeypatch: pytest.MonkeyPatch) -> Arrivals:
     return Arrivals(monkeypatch)
 
 
+async def answer_later(delegate: Delegate) -> None:
+    await asyncio.sleep(0)
+    App.on_finish(delegate.app, delegate)
+
+
+def on_finish(delegate: Delegate) -> Awaitable[None] | None:
+    """What stands in front of an entry is waited for; all else is answered at once."""
+    if delegate.line.path == THE_FIRST.target:
+        return answer_later(delegate)
+    return App.on_finish(delegate.app, delegate)
+
+
 async def exchanges(serve: Serve, case: Case, arrivals: Arrivals) -> tuple[Exchanges, App]:
-    app = App()
+    app = App(on_finish=on_finish)
     served = await serve(app, max_body_size=MAX_BODY, decompress_request=case.decompress)
-    return Exchanges(served.port, arrivals), app
+    last = case.status is None and not case.lives
+    return Exchanges(served.port, arrivals, may_reset=last), app
 
 
 def check_answer(data: bytes, case: Case, *more: Request) -> None:

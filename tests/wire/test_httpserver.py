@@ -302,7 +302,8 @@ async def test_nothing_is_left_when_a_body_is_not_finished(https: Https) -> None
         await until(lambda: server._connections)
         server.stop()
         await soon(server.close_all_connections())
-        assert await client.eof() == b""
+        with contextlib.suppress(ConnectionResetError):  # if it was not read yet
+            assert await client.eof() == b""
 
 
 @OURS

@@ -18,6 +18,7 @@ from tornadoish.httputil import (
     RequestStartLine,
     ResponseStartLine,
 )
+from tornadoish.httputil.trailers import NOT_IN_TRAILERS
 
 OK = ResponseStartLine("", 200, "OK")
 
@@ -120,6 +121,61 @@ def test_interim_answers_before_the_final_one() -> None:
     )
     assert writer.state is HEAD
     assert writer.response(OK, headers(L2), b"hi").startswith(b"HTTP/1.1 200")
+
+
+def test_no_interim_answer_to_a_1_0_client() -> None:
+    """RFC 9110, 15.2: it would take it for the final one. Nothing else changes."""
+    writer = server(version="HTTP/1.0")
+    for code in (100, 102, 103):
+        assert writer.response(ResponseStartLine("", code, "x"), headers(("A", "b")), None) == b""
+    assert writer.response(OK, headers(L2), b"hi") == (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nhi"
+    )
+
+
+# method, version, fields of the head, trailers -> what comes behind the head
+TRAILERS: list[tuple[str, tuple[str, str, list[tuple[str, str]]], Any, bytes]] = [
+    ("chunked", ("GET", "HTTP/1.1", []), [("A", "b"), ("C", "d")],
+     b"2\r\nhi\r\n0\r\nA: b\r\nC: d\r\n\r\n"),
+    ("twice the same", ("GET", "HTTP/1.1", [TE]), [("A", "b"), ("a", "c")],
+     b"2\r\nhi\r\n0\r\nA: b\r\na: c\r\n\r\n"),
+    ("none", ("GET", "HTTP/1.1", []), None, b"2\r\nhi\r\n0\r\n\r\n"),
+    ("no fields", ("GET", "HTTP/1.1", []), [], b"2\r\nhi\r\n0\r\n\r\n"),
+    ("length", ("GET", "HTTP/1.1", [L2]), [("A", "b")], b"hi"),
+    ("until the end", ("GET", "HTTP/1.0", []), [("A", "b")], b"hi"),
+    ("HEAD", ("HEAD", "HTTP/1.1", []), [("A", "b")], b""),
+    # Where they are dropped, nobody asks what is in them.
+    ("what must not be sent, and is not", ("GET", "HTTP/1.1", [L2]), [("Host", "b")], b"hi"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", TRAILERS, ids=[row[0] for row in TRAILERS])
+def test_trailers(row: Any) -> None:
+    _, (method, version, fields), trailers, wanted = row
+    writer = server(method, version)
+    data = writer.response(OK, headers(*fields), b"hi")
+    data += writer.end(None if trailers is None else headers(*trailers))
+    assert data.partition(b"\r\n\r\n")[2] == wanted
+    assert writer.state in (DONE, LAST)
+
+
+@pytest.mark.parametrize("name", sorted(NOT_IN_TRAILERS))
+@pytest.mark.parametrize("first", [True, False])
+def test_trailers_that_must_not_be_sent(name: str, first: bool) -> None:
+    """Nothing of them goes out, and what stands there is not whole."""
+    writer = server()
+    writer.response(OK, headers(), b"hi")
+    fields = [(name.title(), "1"), ("A", "b")]
+    with pytest.raises(HTTPOutputError):
+        writer.end(headers(*(fields if first else fields[::-1])))
+    assert writer.state is CLOSED
+
+
+def test_trailers_of_a_request() -> None:
+    writer = Writer()
+    line = RequestStartLine("POST", "/", "HTTP/1.1")
+    writer.request(line, headers(("Host", "x")), b"hi")
+    assert writer.end(headers(("A", "b"))) == b"0\r\nA: b\r\n\r\n"
 
 
 def test_switching_protocols() -> None:

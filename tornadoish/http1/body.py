@@ -10,15 +10,11 @@ from typing import Final, Literal, Protocol
 
 from tornadoish.buffer import ReceiveBuffer
 from tornadoish.http1.fields import parse_fields
-from tornadoish.http1.grammar import (
-    CHUNK_LINE,
-    CHUNK_LINE_BEGUN,
-    NOT_IN_HEAD,
-    NOT_IN_TRAILERS,
-)
+from tornadoish.http1.grammar import CHUNK_LINE, CHUNK_LINE_BEGUN, NOT_IN_HEAD
 from tornadoish.http1.limits import Limits
 from tornadoish.httputil.errors import HTTPInputError
 from tornadoish.httputil.headers import HTTPHeaders
+from tornadoish.httputil.trailers import NOT_IN_TRAILERS
 
 
 class EndOfMessage:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from functools import lru_cache
 
 from tornadoish.http1.framing import check_target_form, list_members
-from tornadoish.http1.grammar import NOT_IN_TRAILERS
 from tornadoish.http1.states import (
     BODY,
     CLOSE,
@@ -27,6 +26,7 @@ from tornadoish.httputil.abnf import FIELD_VALUE, is_token
 from tornadoish.httputil.errors import HTTPInputError, HTTPOutputError
 from tornadoish.httputil.headers import HTTPHeaders
 from tornadoish.httputil.startline import RequestStartLine, ResponseStartLine
+from tornadoish.httputil.trailers import NOT_IN_TRAILERS
 
 # What may still be written of the body, besides a number of bytes:
 _CHUNKED = -1

@@ -37,7 +37,7 @@ from tornadoish.httputil.errors import HTTPInputError
 from tornadoish.httputil.headers import HTTPHeaders
 from tornadoish.httputil.startline import ResponseStartLine
 from tornadoish.httputil.urls import responses
-from tornadoish.iostream import IOStream
+from tornadoish.iostream import IOStream, StreamClosedError
 from tornadoish.log import app_log, gen_log
 
 PEER = Named("PEER", "bytes have to arrive")
@@ -219,11 +219,11 @@ class MessagePump:
                 stream.uncork()
         if self.message is not None:
             self._left_open()
-        if self.turn is PEER:
-            if stream.paused:
-                stream.resume_reading()
-            return True
-        return not stream.buffer.data
+        if self.turn is not PEER and stream.buffer.data:
+            return False
+        if stream.paused and self.turn is not OVER:
+            stream.resume_reading()  # whoever is waited for, a peer that goes away is noticed
+        return True
 
     def _pump_on(self) -> None:
         """There is more to do: do it, but do not keep other connections waiting for long."""
@@ -430,7 +430,7 @@ class MessagePump:
         except HTTPInputError as error:
             if not self.stream.closed():
                 self._refuse(error)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, StreamClosedError):
             if not self.stream.closed():  # else that is why
                 self._delegate_failed()
         except Exception:

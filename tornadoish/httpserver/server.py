@@ -157,9 +157,9 @@ class HTTPServer(TCPServer, HTTPServerConnectionDelegate):
                 self.request_callback.on_drain()
             except Exception:
                 app_log.error("Uncaught exception in on_drain", exc_info=True)
-        await self.stop_accepting()
         for connection in list(self._connections):
-            connection.drain()
+            connection.drain()  # those that come from now on do so by themselves
+        await self.stop_accepting()
         await self._wait_until_empty(grace)
         self.abort_openings()
         cut = [connection.cut() for connection in list(self._connections)].count(True)

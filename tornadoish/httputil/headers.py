@@ -256,7 +256,7 @@ class HTTPHeaders(MutableMapping[str, str]):
                 self._own()
             name, value = self._pairs.pop()
             self._index = None
-            self.add(name, f"{value} {line.strip(OWS)}".lstrip(OWS))
+            self.add(name, f"{value} {line.strip(OWS)}".strip(OWS))
             return
         name, colon, value = line.partition(":")
         if not colon:

@@ -28,6 +28,7 @@ from tornadoish.httputil import (
     responses,
 )
 from tornadoish.httputil.abnf import FIELD_VALUE
+from tornadoish.httputil.trailers import NOT_IN_TRAILERS
 from tornadoish.web.transforms import OutputTransform
 
 _new_tuple = tuple.__new__  # what a NamedTuple's own constructor calls, without its frame
@@ -172,7 +173,11 @@ class Exchange:
 
         The body is sent in chunks for it. A client of HTTP/1.0, and a body whose Content-Length has
         been set, get no trailers (RFC 9110, 6.5).
+
+        :raises ValueError: also for a field that must not stand there (RFC 9110, 6.5.1).
         """
+        if name.lower() in NOT_IN_TRAILERS:
+            raise ValueError(f"{name!r} must not be a trailer")
         if self._trailers is None:
             self._trailers = HTTPHeaders()
         try:

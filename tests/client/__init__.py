@@ -1,0 +1,1 @@
+"""The client that comes with Tornado, run over our streams and connections."""
