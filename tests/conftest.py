@@ -15,7 +15,11 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
+import hypothesis
 import pytest
+
+# For runs that repeat what another one has tested with all the generated inputs.
+hypothesis.settings.register_profile("light", max_examples=20)
 
 pytest.register_assert_rewrite("support", "reading", "servers", "streams")
 

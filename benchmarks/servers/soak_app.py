@@ -178,9 +178,9 @@ class CountingLog(logging.StreamHandler[Any]):
         self.bytes += len(text) + 1
         if not self._is_expected(record):
             self.unexpected += 1
-            message = record.exc_text or record.getMessage()
-            if len(self.examples) < 20 or message in self.examples:
-                self.examples[f"{record.name}: {message}"[:4000]] += 1
+            example = f"{record.name}: {record.exc_text or record.getMessage()}"[:4000]
+            if len(self.examples) < 20 or example in self.examples:
+                self.examples[example] += 1
         return text
 
     def _is_expected(self, record: logging.LogRecord) -> bool:

@@ -107,7 +107,8 @@ class Exchanges:
                 try:
                     while more := await loop.sock_recv(sock, MOST):
                         answer += more
-                        assert len(answer) < MOST, "more than anybody asked for"
+                        if len(answer) >= MOST:
+                            raise AssertionError("more than anybody asked for")
                     await sending
                 except (ConnectionResetError, BrokenPipeError):
                     if not self.may_reset:

@@ -19,6 +19,9 @@ from tornadoish.httputil import HTTPInputError
 
 Outcome = tuple[list[tuple[Any, ...]], State]
 
+#: more than any input of a test has
+MOST_EVENTS = 100_000
+
 NEXT_REQUEST = b"GET /next HTTP/1.1\r\nHost: next\r\n\r\n"
 NEXT_RESPONSE = b"HTTP/1.1 200 Next\r\nContent-Length: 0\r\n\r\n"
 
@@ -73,7 +76,7 @@ def read(pieces: Iterable[bytes], case: Case) -> Outcome:
 
 
 def _events(reader: Reader) -> Iterator[tuple[Any, ...]]:
-    while True:
+    for _ in range(MOST_EVENTS):
         event = reader.next_event()
         if event is None:
             return
@@ -87,6 +90,7 @@ def _events(reader: Reader) -> Iterator[tuple[Any, ...]]:
             yield ("head", tuple(line), headers.wire_pairs().copy())
         if reader.state is DONE:
             reader.next_message()
+    raise AssertionError("events without end")
 
 
 def _joined(events: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

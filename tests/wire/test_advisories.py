@@ -40,7 +40,7 @@ LAST = b"GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 THE_LAST = Request("GET", "/last")
 
 #: places at which an entry is cut on its way over a socket; the reader has it cut everywhere
-CUTS = 8
+CUTS = 6
 
 
 def each(cases: Sequence[Case]) -> pytest.MarkDecorator:

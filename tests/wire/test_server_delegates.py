@@ -104,6 +104,32 @@ async def test_pipelined_requests_wait_outside_CVE_2026_54273(serve: Serve) -> N
     await until(lambda: app.closed)
 
 
+@pytest.mark.parametrize("reads", [True, False])
+async def test_answers_that_are_not_taken_hold_back_the_next(serve: Serve, reads: bool) -> None:
+    """A small request may have a large answer: who asks on and on, and reads nothing, would have
+    the server hold them all."""
+    count, size = 400, 100_000
+    app = App(on_finish=lambda delegate: delegate.answer(bytes(size)))
+    served = await serve(app)
+    async with Client.connect(served.port) as client:
+        await client.send(get() * count)
+        await until(lambda: served.connections and served.connections[0].turn.name == "ROOM")
+        stream = served.connections[0].stream
+        for _ in range(200):
+            await asyncio.sleep(0)
+        assert stream._transport.get_write_buffer_size() < 64 * 1024 + size + 1000
+        assert len(app.delegates) < count / 2
+        if reads:
+            for _ in range(count):
+                head = await soon(client.reader.readuntil(b"\r\n\r\n"))
+                assert head.startswith(b"HTTP/1.1 200 ")
+                await soon(client.reader.readexactly(size))
+            assert len(app.delegates) == count
+            await client.send(get())
+            await soon(client.reader.readuntil(b"\r\n\r\n"))
+    await until(lambda: app.closed)
+
+
 @pytest.mark.parametrize("kind", ["coroutine", "future", "task", "done future", "awaitable"])
 async def test_any_awaitable_will_do(serve: Serve, kind: str) -> None:
     order: list[str] = []
@@ -223,6 +249,37 @@ async def test_the_client_goes_away(serve: Serve, where: str, how: str) -> None:
     assert gone.is_set() == (where == "finish")
 
 
+@pytest.mark.parametrize("how", ["reset", "end"])
+async def test_an_answer_without_end(serve: Serve, how: str) -> None:
+    """Who writes as long as there is room lets others have their turn, and hears of the end: its
+    futures are done, and waiting for them alone would never let the loop run."""
+    over = asyncio.Event()
+
+    async def on_finish(delegate: Delegate) -> None:
+        if delegate.line.path == "/":
+            delegate.answer(b"other")
+            return
+        await delegate.connection.write_headers(OK, HTTPHeaders())
+        try:
+            while True:
+                await delegate.connection.write(b"")
+        except StreamClosedError:
+            over.set()
+
+    app = App(on_finish=on_finish)
+    served = await serve(app)
+    async with Client.connect(served.port) as client, Client.connect(served.port) as other:
+        await client.send(get("/endless"))
+        await client.more()
+        await other.send(get())
+        assert (await other.response()).body == b"other"
+        if how == "reset":
+            await go_away(client)
+        else:
+            client.writer.close()
+        await soon(over.wait())
+
+
 async def test_the_close_callback_while_an_answer_is_awaited(serve: Serve) -> None:
     calls: list[str] = []
 
@@ -275,6 +332,27 @@ async def test_writing_to_a_client_that_is_gone(serve: Serve) -> None:
     gate.opened.set()
     await until(lambda: app.closed)
     assert len(failed) == 2
+
+
+async def test_a_last_word_to_a_client_that_is_gone(serve: Serve) -> None:
+    """It has reset the connection, and nobody has noticed: reading is paused."""
+    gate = Gate()
+
+    async def on_data(delegate: Delegate, chunk: bytes) -> None:
+        await gate()
+        raise HTTPInputError("too late", 422)
+
+    app = App(on_data=on_data)
+    served = await serve(app, chunk_size=10)
+    async with Client.connect(served.port) as client:
+        await client.send(post(bytes(1000))[:-1])
+        await soon(gate.reached.wait())
+        await client.send(b"x")
+        await until(lambda: served.connections[0].stream.paused)
+        await go_away(client)
+        gate.opened.set()
+        await until(lambda: app.closed)
+    assert app.delegates[0].ended == "close"
 
 
 # -- delegates that fail

@@ -145,6 +145,14 @@ async def test_decompressed_ratio(serve: Serve, times: int, status: int) -> None
     assert len(app.delegates[0].body) <= 10 * len(data)
 
 
+async def test_any_ratio(serve: Serve) -> None:
+    app = App(on_finish=lambda delegate: delegate.answer(b"ok"))
+    served = await serve(app, decompress_request=True, limits=Limits(decompressed_ratio=None))
+    async with Client.connect(served.port) as client:
+        await client.send(post(gzip.compress(bytes(20 * MIB)), GZIP))
+        assert (await client.response()).status == 200
+
+
 async def test_the_first_mib_has_no_ratio(serve: Serve) -> None:
     """A small body of zeros is no bomb."""
     app = App(on_finish=lambda delegate: delegate.answer(b"ok"))

@@ -564,6 +564,41 @@ async def test_the_close_callback_of_a_peer_that_does_not_read(
     assert told == ["gone"]
 
 
+async def test_a_peer_that_asks_on_and_does_not_read(serve: Serve, clock: FakeClock) -> None:
+    """Neither idle nor slow with a head: its next request is here, and waits for it."""
+    app = App(on_finish=lambda delegate: delegate.answer(bytes(100_000)))
+    limits = Limits(header_seconds=7, idle_seconds=7, write_seconds=70)
+    served = await serve(app, clock=clock, limits=limits)
+    async with Client.connect(served.port) as client:
+        await client.send(get() * 1000)
+        await until(lambda: served.connections and served.connections[0].turn.name == "ROOM")
+        for _ in range(7):
+            clock.passes(9.9)
+            assert not served.connections[0].stream.closed()
+        await passes_until_cut(clock, served, 71)
+    assert len(app.delegates) < 1000
+
+
+@pytest.mark.parametrize("takes", [True, False])
+async def test_a_tls_connection_that_closes(serve: Serve, clock: FakeClock, takes: bool) -> None:
+    """What was written goes out, however long that takes, if it is taken; and nobody waits for ever
+    for the peer to end its side."""
+    app = App(on_finish=lambda delegate: delegate.answer(bytes(SIZE)))
+    limits = Limits(write_bytes_per_second=0)
+    served = await serve(app, clock=clock, limits=limits, ssl_options=SERVER_TLS)
+    async with Client.connect(served.port, ssl=https()) as client:
+        await client.send(get("/", CLOSE))
+        await until(lambda: app.delegates and served.connections[0].stream.closed())
+        stream = served.connections[0].stream
+        if takes:
+            for _ in range(5):
+                await until_taken(stream, client)
+                clock.passes(30)
+            assert len((await client.response()).body) == SIZE
+        else:
+            await passes_until_cut(clock, served, 31)
+
+
 @pytest.mark.parametrize("tls", [False, True])
 async def test_a_peer_that_reads_slowly(serve: Serve, clock: FakeClock, tls: bool) -> None:
     """More than the least that is asked for: it may take as long as it takes."""

@@ -50,7 +50,7 @@ class Limits:
     #: bytes of a gzip body when decompressed (None: as many as ``body_bytes``); above: 413
     decompressed_bytes: int | None = None
     #: how many times larger than it came a gzip body may become, beyond its first MiB; above: 413
-    decompressed_ratio: int = 256
+    decompressed_ratio: int | None = 256
     #: gzip members in one body; above: 400
     gzip_members: int = 16
 
@@ -61,16 +61,16 @@ class Limits:
     header_seconds: float | None = 30.0
     #: between two requests; above: a close
     idle_seconds: float | None = 75.0
-    #: age of a connection whose next answer says that it is the last
+    #: age of a connection; above: its next answer says that it is the last
     connection_seconds: float | None = 3600.0
     #: between two reads of a body, while we are ready to read; above: 408
     body_gap_seconds: float | None = 30.0
-    #: for a whole body, our own time to deal with it included (Tornado's body_timeout); above: 408
+    #: for a whole body, our own time to deal with it included; above: 408
     body_seconds: float | None = None
     #: in which a peer that is behind must have taken what ``write_bytes_per_second`` asks for;
     #: above: the connection is cut
     write_seconds: float | None = 60.0
-    #: for a TLS handshake, from accepting the connection on
+    #: for a TLS handshake, from accepting the connection on; above: a close
     handshake_seconds: float = 30.0
 
     # -- rate
@@ -79,14 +79,16 @@ class Limits:
     #: (0: any); below: 408
     body_bytes_per_second: int = 500
     #: bytes a second that a peer takes of what waits to be sent, on average over ``write_seconds``
-    #: (0: at least one)
+    #: (0: at least one in that time); below: the connection is cut
     write_bytes_per_second: int = 500
 
     # -- behind the answer
 
-    #: bytes of a request whose answer came early that are read, to nobody, to keep the connection
+    #: bytes of a request whose answer came early that are read, to nobody, to keep the connection;
+    #: above: the answer was its last
     drain_bytes: int = 256 * KIB
-    #: seconds and bytes in which a peer that is still sending is given its last answer to read
+    #: seconds and bytes in which a peer that is still sending is given its last answer to read;
+    #: above: a close
     linger_seconds: float = 5.0
     linger_bytes: int = 32 * MIB
 
@@ -107,4 +109,7 @@ CLIENT_LIMITS = Limits(
     connection_seconds=None,
     body_gap_seconds=None,
     write_seconds=None,
+    header_fields=1024,
+    field_bytes=64 * KIB,
+    decompressed_ratio=None,
 )

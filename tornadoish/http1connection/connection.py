@@ -21,6 +21,9 @@ from tornadoish.httputil.headers import HTTPHeaders
 from tornadoish.httputil.startline import RequestStartLine, ResponseStartLine
 from tornadoish.iostream import IOStream, StreamClosedError
 
+#: pieces of a body after which whoever writes them lets others have their turn, if it waits
+PIECES_PER_TURN = 16
+
 
 class HTTP1Connection(Message):
     """One exchange on an HTTP/1 connection.
@@ -39,6 +42,7 @@ class HTTP1Connection(Message):
     params: HTTP1ConnectionParameters
     no_keep_alive: bool = False
     is_client: bool = False
+    _pieces = 0  # of the body that have been written by themselves
 
     def __init__(
         self,
@@ -129,10 +133,14 @@ class HTTP1Connection(Message):
         if pump is None:
             return _closed()
         data = pump.writer.data(chunk)
+        self._pieces += 1
         try:
-            return pump.stream.write(data)
+            room = pump.stream.write(data)
         except StreamClosedError:
             return _closed()
+        # Waiting for what is done does not let anybody else run; nor would this one ever hear that
+        # its peer is gone.
+        return _next_turn() if self._pieces % PIECES_PER_TURN == 0 and room.done() else room
 
     def finish(self, trailers: HTTPHeaders | None = None) -> None:
         """See :meth:`HTTPConnection.finish`."""
@@ -192,6 +200,19 @@ class HTTP1Connection(Message):
         """Close the connection, whatever is going on."""
         if self.stream is not None:
             self.stream.close()
+
+
+def _next_turn() -> asyncio.Future[None]:
+    """A future that is done when others have had their turn."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[None] = loop.create_future()
+    loop.call_soon(_set_done, future)
+    return future
+
+
+def _set_done(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _closed() -> asyncio.Future[None]:

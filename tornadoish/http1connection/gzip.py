@@ -99,8 +99,8 @@ class GzipMessageDelegate(HTTPMessageDelegate):
     def _check_size(self) -> None:
         if self._went > self._most:
             raise HTTPInputError("Decompressed body too large", 413)
-        most = max(ANY_RATIO_BYTES, self._came * self._limits.decompressed_ratio)
-        if self._went > most:
+        ratio = self._limits.decompressed_ratio
+        if ratio is not None and self._went > max(ANY_RATIO_BYTES, self._came * ratio):
             raise HTTPInputError("Body decompresses to too many times its size", 413)
 
     def trailers_received(self, trailers: HTTPHeaders) -> Awaitable[None] | None:

@@ -58,4 +58,7 @@ class HTTP1ConnectionParameters:
         ):
             if value is not None:
                 given[field] = value
-        return replace(self.limits or default, **given)
+        limits = self.limits or default
+        # Tornado has but one bound for a head: who raises it means each of its fields, too.
+        given["field_bytes"] = max(limits.field_bytes, self.max_header_size or 0)
+        return replace(limits, **given)

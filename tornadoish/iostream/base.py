@@ -498,7 +498,11 @@ class BaseIOStream(asyncio.Protocol):
         """Say that nothing more will be written, where the transport can (TLS cannot)."""
         self.uncork()
         if self._state is OPEN and self._transport is not None and self._transport.can_write_eof():
-            self._transport.write_eof()
+            try:
+                self._transport.write_eof()
+            except OSError as error:  # the peer has reset it, and nobody has noticed yet
+                self.error = error
+                self.abort()
 
     def _let_go(self) -> None:
         """The stream is closed: tell everyone who is concerned, and hold nothing any longer."""
