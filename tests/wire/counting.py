@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
-from reading import Case
+from reading import MOST_EVENTS, Case
 
 from tornadoish.buffer import ReceiveBuffer
 from tornadoish.http1 import body, reader
@@ -100,7 +100,9 @@ def steps(pieces: list[bytes], case: Case) -> int:
     try:
         for piece in pieces:
             machine.buffer.append(piece)
-            while machine.next_event() is not None:
+            for _ in range(MOST_EVENTS):
+                if machine.next_event() is None:
+                    break
                 if machine.state is DONE:
                     machine.next_message()
     except HTTPInputError:
