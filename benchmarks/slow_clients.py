@@ -47,6 +47,7 @@ MIB = 1 << 20
 TOOL = "slowhttptest"
 ASK_SECONDS = 0.1
 WORST_SECONDS = 1.0
+OPENINGS = 200  # a second
 LEAST_SECONDS = 10.0
 """A mode that is over at once is watched for so long all the same."""
 
@@ -200,17 +201,19 @@ def sockets(pid: int) -> int:
 
 
 @contextlib.contextmanager
-def attack(mode: Mode, port: int, connections: int, log: IO[bytes]) -> Iterator[None]:
+def attack(
+    mode: Mode, port: int, connections: int, log: IO[bytes]
+) -> Iterator[subprocess.Popen[bytes]]:
     """slowhttptest at work, for as long as the block runs or until it has nothing left to do."""
     flags = [f"http://{HOST}:{port}{flag}" if flag.startswith("/") else flag for flag in mode.flags]
     # The slow clients of the world do not run on the server's CPUs: ours must not be in its way.
     command = [
-        "nice", "-n", "19", TOOL, *flags, "-c", str(connections), "-r", "200", "-p", "3", "-v", "1",
-        "-l", str(int(mode.bound) + 60),
+        "nice", "-n", "19", TOOL, *flags, "-c", str(connections), "-r", str(OPENINGS),
+        "-l", str(int(mode.bound) + 60), "-p", "3", "-v", "1",
     ]  # fmt: skip
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
-        yield
+        yield process
         if process.poll():
             log.seek(0)
             raise ServerError(f"{TOOL} failed: {log.read().decode(errors='replace')[-500:]}")
@@ -237,7 +240,9 @@ def ask_once(port: int, seen: Seen) -> None:
         seen.failures.append(f"status {status}")
 
 
-def watch(mode: Mode, pid: int, port: int, usual: int, opening: float) -> Seen:
+def watch(
+    mode: Mode, attacker: subprocess.Popen[bytes], pid: int, port: int, usual: int, opening: float
+) -> Seen:
     """Ask, and count the server's connections, until all slow ones are gone or had to be."""
     seen = Seen()
     start = time.monotonic()
@@ -248,7 +253,7 @@ def watch(mode: Mode, pid: int, port: int, usual: int, opening: float) -> Seen:
         now, seen.last = time.monotonic(), sockets(pid) - usual
         if seen.last > 0:
             seen.gone = None
-        elif seen.gone is None and seen.most > 0:
+        elif seen.gone is None and (seen.most > 0 or attacker.poll() is not None):
             seen.gone = now - start
         seen.most = max(seen.most, seen.last)
         over = seen.gone is not None and now - start >= max(LEAST_SECONDS, opening + 2.0)
@@ -274,8 +279,8 @@ def measure(mode: Mode, connections: int) -> Seen:
             time.sleep(0.2)
             usual = sockets(pid)
             resident, used = resident_now(pid), cpu_time(pid)
-            with attack(mode, port, connections, log):
-                seen = watch(mode, pid, port, usual, connections / 200)
+            with attack(mode, port, connections, log) as attacker:
+                seen = watch(mode, attacker, pid, port, usual, connections / OPENINGS)
             seen.cpu = cpu_time(pid).since(used)
             seen.memory = peak_growth(pid, resident)
         log.seek(0)
@@ -304,12 +309,13 @@ def allow_descriptors() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
-def report(mode: Mode, seen: Seen) -> None:
-    """A line of the table."""
+def report(mode: Mode, seen: Seen, connections: int) -> None:
+    """A line of the table, all its times from the opening of the first connection."""
+    bound = mode.bound + connections / OPENINGS
     times = sorted(seen.latencies) or [0.0]
     gone = f"{seen.last} left" if seen.gone is None else f"{seen.gone:.1f} s"
     print(
-        f"| {mode.name} | {seen.most} | {gone} | {mode.bound:.0f} s | {seen.asked} | "
+        f"| {mode.name} | {seen.most} | {gone} | {bound:.0f} s | {seen.asked} | "
         f"{len(seen.failures)} | {median(times) * 1000:.1f} ms | {times[-1] * 1000:.1f} ms | "
         f"{100 * seen.cpu / seen.seconds:.0f} % | {seen.memory / MIB:.1f} MiB |",
         flush=True,
@@ -338,7 +344,7 @@ def main() -> int:
         except ServerError as error:
             faults.append(f"{mode.name}: {error}")
             continue
-        report(mode, seen)
+        report(mode, seen, options.connections)
         faults += seen.faults(mode, options.connections)
     print("\n" + "\n".join(faults or ["passed"]))
     return 1 if faults else 0
