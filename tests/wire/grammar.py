@@ -216,7 +216,7 @@ def request(source: Source) -> Sample:
     persists = _persists(source, pairs, version)
     if rarely(source):
         _put(source, pairs, "Expect", pick(source, ["100-continue", "100-Continue", ""]))
-    blank = b"\r\n" if source.number(0, 31) == 31 else b""  # RFC 9112, 2.2
+    blank = b"\r\n" if source.number(0, 11) == 11 else b""  # RFC 9112, 2.2
     head = _latin(f"{method} {target} {version}", *_lines(source, pairs), "")
     events.insert(0, ("head", (method, target, version), pairs))
     return Sample(blank + head + wire, events, not persists or method == "CONNECT")

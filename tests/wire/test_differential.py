@@ -53,6 +53,7 @@ EXAMPLES: list[tuple[bytes, str, str]] = [
     (line(b"GET /#a HTTP/1.1"), TARGET, TARGET),
     (line(b"GET ftp://a/ HTTP/1.1"), TARGET, TARGET),
     (line(b"GET http:///a HTTP/1.1"), TARGET, TARGET),
+    (line(b"GET http://:80/ HTTP/1.1"), TARGET, TARGET),
     (line(b"GET http://a@b/ HTTP/1.1"), TARGET, TARGET),
     (line(b"CONNECT /a HTTP/1.1"), TARGET, TARGET),
     (line(b"GET /\xe9 HTTP/1.1"), SAME, SAME),

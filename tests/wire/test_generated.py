@@ -223,15 +223,15 @@ PER_BYTE, PER_PIECE = 30, 60
 def _repeated(source: Source) -> bytes:
     """Anything, perhaps with a part of it many times over."""
     data = anything(source).data
-    if not data or source.number(0, 1):
+    if not data or not source.number(0, 3):
         return data
-    start, size = source.number(0, len(data) - 1), source.number(1, 40)
-    part = data[start : start + size] * source.number(2, 30)
+    start, size = source.number(0, len(data) - 1), pick(source, [1, 2, 5, 40])
+    part = data[start : start + size] * source.number(2, 1200 // size)
     return data[:start] + part + data[start + size :]
 
 
 @law(lambda source: (_repeated(source), any_limits(source), source.number(2, 50),
-                     bool(source.number(0, 1))), weight=8)  # fmt: skip
+                     bool(source.number(0, 1))), weight=4)  # fmt: skip
 def work_is_linear(data: bytes, limits: Limits, size: int, client: bool) -> None:
     case = Case("", data, [], HEAD, limits, client)
     with counted_patterns():

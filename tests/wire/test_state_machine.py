@@ -213,6 +213,13 @@ def test_everything_in_every_state_of_a_writer(state: State, client: bool) -> No
         check(writer_in(state, client, framing), operation)
 
 
+@pytest.mark.parametrize("client", [False, True], ids=["server", "client"])
+def test_every_pair_of_halves_has_a_verdict(client: bool) -> None:
+    for received, sent in product(STATES, STATES):
+        reader = reader_in(received, client, LENGTH, b"")
+        assert reader.state.with_sent[writer_in(sent, client, LENGTH).state] in VERDICTS
+
+
 def test_every_state_is_come_to_and_every_event_happens() -> None:
     """The tables above leave nothing of the table of states out."""
     happened = set().union(*(done.events for done in (*READING.values(), *WRITING.values())))
