@@ -30,7 +30,7 @@ def _responses() -> list[bytes]:
 
 def _chunked() -> list[bytes]:
     bodies = [data.partition(b"\r\n\r\n")[2] for data in _requests() if b"hunked\r\n\r\n" in data]
-    return [b"\0" + body for body in bodies if body]
+    return [limits + body for body in bodies if body for limits in (b"\0", b"\1")]
 
 
 def _choices(count: int) -> list[bytes]:
@@ -47,7 +47,7 @@ _MULTIPART = (
 _FIELDS = [data.partition(b"\r\n")[2] for data in _requests()]
 
 SEEDS: dict[str, list[bytes]] = {
-    "request": [b"\0" + data for data in _requests()],
+    "request": [limits + data for data in _requests() for limits in (b"\0", b"\1")],
     "response": _responses(),
     "chunked": _chunked(),
     "differential": _requests(),

@@ -151,7 +151,7 @@ EXAMPLES: list[tuple[bytes, str, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=[str(data) for data, *_ in EXAMPLES])
+@pytest.mark.parametrize("example", EXAMPLES, ids=[repr(data) for data, *_ in EXAMPLES])
 def test_examples(example: tuple[bytes, str, str]) -> None:
     data, by_h11, by_httptools = example
     assert (explain("h11", data), explain("httptools", data)) == (by_h11, by_httptools)
