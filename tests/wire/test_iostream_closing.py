@@ -9,9 +9,11 @@ import weakref
 from typing import Any
 
 import pytest
+from servers import Servers
 from streams import OURS, Calls, Streams, fails
 from support import soon, until
 
+from tornadoish.iostream import StreamClosedError
 from tornadoish.iostream.outgoing import Progress
 
 
@@ -235,3 +237,20 @@ async def test_a_closed_stream_is_freed_without_the_collector(streams: Streams) 
         assert gone() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("library", ["tornadoish"], indirect=True)
+async def test_writes_behind_one_that_failed_are_not_tried(
+    servers: Servers, caplog: pytest.LogCaptureFixture
+) -> None:
+    """asyncio logs each of them, from the fifth on, until the loop says that it is lost."""
+    server = servers.listening()
+    peer = await servers.connect(server)
+    await until(lambda: servers.streams)
+    stream = servers.streams[0]
+    peer.reset()
+    futures = [stream.write(b"x" * 100) for _ in range(20)]
+    with pytest.raises(StreamClosedError):
+        await soon(futures[-1])
+    assert stream.closed()
+    assert [record for record in caplog.records if record.name == "asyncio"] == []

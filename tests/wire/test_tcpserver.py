@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from servers import Servers, address_of, echo
-from streams import CERT, KEY, OURS, SERVER_TLS
+from streams import CERT, KEY, OURS, SERVER_TLS, Peer
 from support import soon, until
 
 ROOT = Path(__file__).parents[2]
@@ -458,3 +458,27 @@ def test_fork_needs_no_running_loop() -> None:
 
     asyncio.run(main())
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_NOTSENT_LOWAT"), reason="the system cannot be told")
+@pytest.mark.parametrize("library", ["tornadoish"], indirect=True)
+async def test_the_system_holds_little_for_a_peer_that_does_not_read(servers: Servers) -> None:
+    """Without the bound it takes megabytes, and the server believes that they are gone."""
+    written: list[int] = []
+
+    async def handle(stream: Any) -> None:
+        piece = bytes(16 * 1024)
+        count = 0
+        while stream.write(piece).done():
+            count += len(piece)
+            await asyncio.sleep(0)  # so that the loop sends what it can
+        written.append(count)
+
+    for bound in (64 * 1024, None):
+        server = servers.listening(handle, max_unsent_bytes=bound)
+        peer = Peer(socket.socket())
+        peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        servers._peers.append(peer)
+        await soon(asyncio.get_running_loop().sock_connect(peer.sock, address_of(server)))
+        await until(lambda: len(written) == (2 if bound is None else 1))
+    assert written[0] < 512 * 1024 < written[1]

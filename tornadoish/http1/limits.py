@@ -100,6 +100,9 @@ class Limits:
     connections_per_address: int | None = 16 * KIB
     #: requests that have begun and were not answered on the spot; above: 503
     requests: int | None = 16 * KIB
+    #: bytes that the system holds for a connection because its peer has no room for them (TCP on
+    #: Linux and macOS); above: what is written waits here
+    unsent_bytes: int | None = 256 * KIB
 
 
 #: What a client bounds by itself: sizes only, for how long it waits is its caller's business.

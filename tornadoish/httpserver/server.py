@@ -114,6 +114,7 @@ class HTTPServer(TCPServer, HTTPServerConnectionDelegate):
             max_connections_per_address=bounds.connections_per_address,
             ssl_handshake_timeout=bounds.handshake_seconds,
             proxy_protocol=proxy_protocol,
+            max_unsent_bytes=bounds.unsent_bytes,
         )
         self.request_callback = request_callback
         self.xheaders = xheaders

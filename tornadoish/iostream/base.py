@@ -388,9 +388,7 @@ class BaseIOStream(asyncio.Protocol):
         elif self._state is OPEN:
             if self.max_write_buffer_size is not None:
                 self._check_write_buffer(len(data))
-            if self._progress is not None:
-                self._progress.given += len(data)
-            self._transport.write(data)
+            self._send(self._transport, data)
             if not self.blocked:
                 return self._done
         else:
@@ -442,10 +440,15 @@ class BaseIOStream(asyncio.Protocol):
         corked = self.corked
         self.corked = None
         if corked and self._state is OPEN and self._transport is not None:
-            data = corked[0] if len(corked) == 1 else b"".join(corked)
-            if self._progress is not None:
-                self._progress.given += len(data)
-            self._transport.write(data)
+            self._send(self._transport, corked[0] if len(corked) == 1 else b"".join(corked))
+
+    def _send(self, transport: Any, data: bytes | bytearray | memoryview) -> None:
+        if self._progress is not None:
+            self._progress.given += len(data)
+        if transport.is_closing():
+            self.blocked = True  # a send has failed: connection_lost() comes next, and says why
+        else:
+            transport.write(data)
 
     # -- opening
 

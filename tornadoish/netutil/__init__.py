@@ -12,6 +12,7 @@ from tornadoish.netutil.accepting import (
 from tornadoish.netutil.listening import (
     bind_sockets,
     bind_unix_socket,
+    bound_unsent,
 )
 from tornadoish.netutil.networks import (
     TrustedNetworks,
@@ -56,6 +57,7 @@ __all__ = [
     "add_accept_handler",
     "bind_sockets",
     "bind_unix_socket",
+    "bound_unsent",
     "is_valid_ip",
     "ssl_options_to_context",
     "ssl_wrap_socket",

@@ -192,3 +192,15 @@ def bind_unix_socket(file: str, mode: int = 0o600, backlog: int = _BACKLOG) -> s
 def _remove_if_there(file: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.remove(file)
+
+
+def bound_unsent(sock: socket.socket, size: int) -> None:
+    """Let the system hold at most about ``size`` bytes that a connection's peer has no room for, in
+    the connections of a listening socket, which take this over from it; else it holds megabytes for
+    each peer that reads slowly. No effect where the system cannot be told.
+
+    Source: TCP_NOTSENT_LOWAT, tcp(7).
+    """
+    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+    if option is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, option, size)

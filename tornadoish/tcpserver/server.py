@@ -23,6 +23,7 @@ from tornadoish.netutil import (
     TrustedNetworks,
     bind_sockets,
     bind_unix_socket,
+    bound_unsent,
     ssl_options_to_context,
 )
 from tornadoish.process import fork_processes
@@ -62,6 +63,9 @@ class TCPServer:
         ``stream.proxy_header`` is what the proxy said. A malformed header closes the connection.
         Connections from elsewhere are served as ever, and a header on them is nothing but
         malformed input. Default: nobody is believed.
+    :param max_unsent_bytes: bytes that the system may hold for a connection because its peer has no
+        room for them, where it can be told (TCP_NOTSENT_LOWAT: TCP on Linux and macOS; default:
+        megabytes). What is on its way to the peer is not counted.
     :raises ValueError: a bound is below 1, or a network is none; or see `ssl_options`.
     """
 
@@ -80,13 +84,15 @@ class TCPServer:
         max_connections_per_address: int | None = None,
         ssl_handshake_timeout: float | None = None,
         proxy_protocol: Iterable[str] | TrustedNetworks | None = None,
+        max_unsent_bytes: int | None = None,
     ) -> None:
         self.ssl_options = ssl_options
         self.max_buffer_size = max_buffer_size
         self.read_chunk_size = read_chunk_size
-        for bound in (max_connections, max_connections_per_address):
+        for bound in (max_connections, max_connections_per_address, max_unsent_bytes):
             if bound is not None and bound < 1:
-                raise ValueError("a server that may have no connection")
+                raise ValueError("a server that may have no connection, or send nothing")
+        self._max_unsent_bytes = max_unsent_bytes
         if ssl_handshake_timeout is not None:
             self.ssl_handshake_timeout = ssl_handshake_timeout
         if proxy_protocol is not None and not isinstance(proxy_protocol, TrustedNetworks):
@@ -151,6 +157,8 @@ class TCPServer:
         loop = _current_loop()
         for sock in sockets:
             sock.setblocking(False)
+            if self._max_unsent_bytes is not None:
+                bound_unsent(sock, self._max_unsent_bytes)
             self._sockets[sock.fileno()] = sock
             backlog = self._backlogs.pop(sock, _FOREIGN_BACKLOG)
             self._listeners.append(Listener(sock, backlog, self._accepted, self._make_uncounted))
