@@ -457,6 +457,29 @@ async def test_fewer_bytes_than_announced(serve: Serve) -> None:
     assert b"500" not in answer
 
 
+async def test_stopping_for_a_stream_that_is_being_closed_is_no_mistake(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Between the end of a stream and the word of it: too little was written, to nobody."""
+    failed: list[BaseException] = []
+
+    async def on_finish(delegate: Delegate) -> None:
+        delegate.connection.write_headers(OK, HTTPHeaders({"Content-Length": "10"}), b"short")
+        served.connections[0].stream.abort()
+        try:
+            await delegate.connection.write(b"x")
+        except StreamClosedError as error:
+            failed.append(error)
+        delegate.connection.finish()
+
+    app = App(on_finish=on_finish)
+    served = await serve(app)
+    await raw(served.port, get())
+    await until(lambda: app.closed)
+    assert len(failed) == 1
+    assert [record for record in caplog.records if record.levelname != "INFO"] == []
+
+
 async def test_abort(serve: Serve) -> None:
     def on_finish(delegate: Delegate) -> None:
         delegate.connection.write_headers(OK, HTTPHeaders(), b"half")

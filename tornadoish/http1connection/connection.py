@@ -150,6 +150,9 @@ class HTTP1Connection(Message):
         try:
             rest = pump.writer.end(trailers)
         except HTTPOutputError:
+            if pump.stream.closed():  # we are about to be told: who stopped for that is not wrong
+                self._close_callback = self.task = None
+                return
             self.close()
             raise
         self._close_callback = self.task = None
