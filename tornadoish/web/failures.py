@@ -9,12 +9,12 @@ from typing import Any
 from tornadoish.escape import xhtml_escape
 from tornadoish.httputil import HTTPMessageError
 from tornadoish.log import app_log, gen_log
-from tornadoish.web.arguments import Arguments
 from tornadoish.web.errors import Finish, HTTPError
+from tornadoish.web.rendering import Rendering
 
 
-class Failures(Arguments):
-    """Arguments, and what happens when something goes wrong."""
+class Failures(Rendering):
+    """Rendering, and what happens when something goes wrong."""
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
         """Answer with an error page from :meth:`write_error`.

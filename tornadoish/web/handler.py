@@ -1,8 +1,9 @@
 """RequestHandler: what an application's handlers derive from.
 
-It is put together from parts, each on top of the one before: ``Exchange`` (the answer), then
-``Arguments`` (what is asked), then ``Failures`` (what goes wrong), and here the life of a request:
-prepare, the method, finish. (Interface: Tornado, web.RequestHandler.)
+It is put together from parts, each on top of the one before: ``Exchange`` (the answer),
+``Arguments`` (what is asked), ``Cookies``, ``Security`` (the current user, XSRF), ``Localization``,
+``Rendering`` (templates), ``Failures`` (what goes wrong), ``Events`` (server-sent events), and here
+the life of a request: prepare, the method, finish. (Interface: Tornado, web.RequestHandler.)
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from typing import Any
 from tornadoish.httputil import HTTPServerRequest
 from tornadoish.iostream import StreamClosedError
 from tornadoish.web.errors import HTTPError
+from tornadoish.web.events import Events
 from tornadoish.web.exchange import HandlerApplication
-from tornadoish.web.failures import Failures
 from tornadoish.web.transforms import OutputTransform
 
 Steps = Generator[Awaitable[Any], None, None]
 
 
-class RequestHandler(Failures):
+class RequestHandler(Events):
     """Base class of handlers: subclasses define ``get``, ``post`` and so on.
 
     Each of them, and ``prepare``, may be a plain function, which runs at once, or a coroutine,
