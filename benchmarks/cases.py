@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from wire import Header, Reply
 
+ROOT = Path(__file__).resolve().parents[1]
 HELLO = b"Hello, world!"
 POST_BYTES = 1024
 ROUTES = 500
@@ -50,6 +52,8 @@ class Server:
     args: tuple[str, ...] = ()
     works: frozenset[str]
     note: str
+    tree: Path | None = None
+    """A checkout whose package is the one that is meant, instead of an installed one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +171,7 @@ SERVERS: tuple[Server, ...] = (
         args=("tornadoish",),
         works=_ALL,
         note="this tree",
+        tree=ROOT,
     ),
     Server(
         name="tornado",

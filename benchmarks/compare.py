@@ -13,6 +13,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -46,6 +47,9 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     servers = [server.name for server in SERVERS]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--servers", default=_names(servers), help="of: %(default)s")
+    parser.add_argument(
+        "--before", type=Path, metavar="DIR", help="another checkout of tornadoish to compare with"
+    )
     parser.add_argument("--work", default=_names(WORKS), help="of: %(default)s")
     parser.add_argument(
         "--seconds", type=_positive, default=3, help="of load per round (%(default)s)"
@@ -64,14 +68,17 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return options
 
 
-def choose_servers(names: Sequence[str]) -> list[Server]:
-    """The servers asked for that are installed."""
+def choose_servers(names: Sequence[str], before: Path | None) -> list[Server]:
+    """The servers asked for that are installed; behind ours, the one of the other checkout."""
     chosen = []
     for server in SERVERS:
         if server.name not in names:
             continue
         if available(server):
             chosen.append(server)
+            if server.tree is not None and before is not None:
+                note = f"the tree in {before}"
+                chosen.append(replace(server, name="before", tree=before.resolve(), note=note))
         else:
             say(f"skipped {server.name}: {server.module} is not installed for {sys.executable}")
     return chosen
@@ -128,7 +135,7 @@ def print_report(
     facts = report.environment()
     print(", ".join(f"{name} {value}" for name, value in facts.items()))
     for name, loop in report.loops(results).items():
-        note = next(server.note for server in SERVERS if server.name == name)
+        note = next(server.note for server in servers if server.name == name)
         print(f"  {name}: {note}; loop {loop}")
     print(report.disturbance(results))
     measured = {name for name, _ in (*results.samples, *results.failures)}
@@ -155,7 +162,7 @@ def main() -> int:
     if any(isinstance(case, Case) for case in cases) and shutil.which("wrk") is None:
         say("needs wrk (https://github.com/wg/wrk) for every workload but upload and download")
         return 2
-    servers = choose_servers(options.servers)
+    servers = choose_servers(options.servers, options.before)
     settings = Settings(
         seconds=options.seconds,
         connections=options.connections,
@@ -174,7 +181,9 @@ def main() -> int:
         status = 130
     print_report(cases, servers, results, options.markdown)
     if options.json:
-        raw = report.as_json(results, {**vars(options), "json": None})
+        raw = report.as_json(
+            results, {**vars(options), "json": None, "before": str(options.before)}
+        )
         options.json.write_text(json.dumps(raw, indent=1) + "\n")
     return status or (1 if results.failures else 0)
 

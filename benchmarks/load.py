@@ -107,8 +107,7 @@ def _served(server: Server, case: Case | Transfer, cpus: Cpus) -> Iterator[tuple
     port = free_port()
     extra = case.server_args if isinstance(case, Case) else ()
     command = [str(HERE / "servers" / server.script), *server.args, str(port), *extra]
-    tree_root = HERE.parent if server.name == "tornadoish" else None
-    with running(command, port, cpus.server, tree_root) as pid:
+    with running(command, port, cpus.server, server.tree) as pid:
         try:
             yield pid, port
         except OSError as error:
