@@ -25,6 +25,7 @@ from tornadoish.httputil.forwarded import (
     forwarded_from_last,
 )
 from tornadoish.httputil.headers import HTTPHeaders
+from tornadoish.httputil.negotiation import choose_coding, choose_media_type, quality_list
 from tornadoish.httputil.request import HTTPServerRequest
 from tornadoish.httputil.startline import (
     RequestStartLine,
@@ -57,6 +58,8 @@ __all__ = [
     "RequestStartLine",
     "ResponseStartLine",
     "address_of_node",
+    "choose_coding",
+    "choose_media_type",
     "encode_username_password",
     "format_timestamp",
     "forwarded_from_last",
@@ -66,6 +69,7 @@ __all__ = [
     "parse_request_start_line",
     "parse_response_start_line",
     "qs_to_qsl",
+    "quality_list",
     "responses",
     "set_parse_body_config",
     "split_host_and_port",
