@@ -26,6 +26,7 @@ class Library:
         self.httpserver: Any = importlib.import_module(f"{name}.httpserver")
         self.httputil: Any = importlib.import_module(f"{name}.httputil")
         self.iostream: Any = importlib.import_module(f"{name}.iostream")
+        self.locale: Any = importlib.import_module(f"{name}.locale")
         self.netutil: Any = importlib.import_module(f"{name}.netutil")
         self.routing: Any = importlib.import_module(f"{name}.routing")
         self.tcpserver: Any = importlib.import_module(f"{name}.tcpserver")

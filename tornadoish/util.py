@@ -1,6 +1,8 @@
-"""Two small helpers with Tornado's names: a dict with attributes, and import by dotted name.
+"""Small helpers: a dict with attributes and import by dotted name (both Tornado's), and the import
+of what an extra brings.
 
-Called by httputil (uploaded files) and by applications. Standard library only.
+Called by httputil (uploaded files), by whatever is optional, and by applications. Standard library
+only.
 """
 
 from __future__ import annotations
@@ -48,3 +50,21 @@ def import_object(name: str) -> Any:
         if error.name != name:
             raise
         raise ImportError(f"No module named {attribute}") from None
+
+
+def import_extra(name: str, extra: str) -> Any:
+    """Import a module of a package that is not always there (ours alone, not Tornado's).
+
+    :param name: the module, by its full name.
+    :param extra: the extra of this package that brings it.
+    :raises ImportError: its package is not installed; the message says how to get it.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        package = name.partition(".")[0]
+        if (error.name or "").partition(".")[0] != package:
+            raise  # it is there, and lacks something itself
+        raise ImportError(
+            f"{package} is not installed: pip install 'tornadoish[{extra}]'", name=package
+        ) from None
