@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import MagicMock
 
 import httpx
 import pytest
@@ -170,6 +171,32 @@ def start_site(
         base_url=f"http://127.0.0.1:{port}", verify=_NO_TLS, trust_env=False, timeout=PATIENCE
     )
     return Site(framework, application, http_server, port, client)
+
+
+def by_hand(
+    framework: Framework,
+    method: str = "GET",
+    uri: str = "/",
+    *,
+    handler_class: Any = None,
+    headers: dict[str, str] | None = None,
+    body: bytes = b"",
+    **settings: Any,
+) -> Any:
+    """A handler without a server, as applications make them in their own tests."""
+    request = framework.httputil.HTTPServerRequest(
+        start_line=framework.httputil.RequestStartLine(method, uri, "HTTP/1.1"),
+        headers=framework.httputil.HTTPHeaders({"Host": "a", **(headers or {})}),
+        body=body,
+        connection=MagicMock(),
+    )
+    application = framework.web.Application(**settings)
+    return (handler_class or framework.web.RequestHandler)(application, request)
+
+
+def getting(web: Any, act: Callable[[Any], Any]) -> Any:
+    """A handler whose GET is ``act``."""
+    return type("Handler", (web.RequestHandler,), {"get": act})
 
 
 async def until(condition: Callable[[], object]) -> None:

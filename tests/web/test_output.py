@@ -7,32 +7,14 @@ from __future__ import annotations
 import asyncio
 import datetime
 import time
-from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from typing import Any
-from unittest.mock import MagicMock
 
 import pytest
 
-from .serving import Framework, Serve, plain_or_coroutine, until
+from .serving import Framework, Serve, by_hand, getting, plain_or_coroutine, until
 
 GET = ("GET / HTTP/1.1", "Host: a")
-
-
-def by_hand(framework: Framework, method: str = "GET") -> Any:
-    """A handler without a server, as applications make them in their own tests."""
-    line = framework.httputil.RequestStartLine(method, "/", "HTTP/1.1")
-    request = framework.httputil.HTTPServerRequest(
-        start_line=line,
-        headers=framework.httputil.HTTPHeaders({"Host": "a"}),
-        connection=MagicMock(),
-    )
-    return framework.web.RequestHandler(framework.web.Application(), request)
-
-
-def getting(web: Any, act: Callable[[Any], Any]) -> Any:
-    """A handler whose GET is ``act``."""
-    return type("Handler", (web.RequestHandler,), {"get": act})
 
 
 # ---- Status ----------------------------------------------------------------------------------

@@ -23,6 +23,9 @@ responses: dict[int, str] = {status.value: status.phrase for status in HTTPStatu
 
 # ASCII digits only: \d and int() know those of every script. Five of them hold any port.
 _HOST_AND_PORT = re.compile(r"(.+):([0-9]{1,5})")
+# What browsers pass over: before a URL controls and spaces, in it tabs and line ends.
+_BEFORE_URL = "".join(map(chr, range(0x21)))
+_NOT_IN_URL = str.maketrans("", "", "\t\n\r")
 
 
 def url_concat(
@@ -45,6 +48,16 @@ def url_concat(
     query = parse_qsl(parts.query, keep_blank_values=True)
     query.extend(args.items() if isinstance(args, dict) else args)
     return parts._replace(query=urlencode(query)).geturl()
+
+
+def is_protocol_relative(url: str) -> bool:
+    """Whether browsers take ``url`` for the address of a host (``//host/``, ``/\\host/``), though
+    it has no scheme. Ask before a redirect to what a client has sent.
+
+    Source: WHATWG URL section 4.4 (a backslash is a slash to http and https).
+    """
+    start = url.translate(_NOT_IN_URL).lstrip(_BEFORE_URL)[:2]
+    return start.replace("\\", "/") == "//"
 
 
 def split_host_and_port(netloc: str) -> tuple[str, int | None]:

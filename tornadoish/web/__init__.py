@@ -6,16 +6,26 @@ from tornadoish.web.application import (
     _HandlerDelegate,
     url,
 )
+from tornadoish.web.decorators import addslash, authenticated, removeslash
 from tornadoish.web.errors import Finish, HTTPError, MissingArgumentError
 from tornadoish.web.handler import (
     RequestHandler,
     _has_stream_request_body,
     stream_request_body,
 )
+from tornadoish.web.signing import (
+    DEFAULT_SIGNED_VALUE_MIN_VERSION,
+    DEFAULT_SIGNED_VALUE_VERSION,
+    create_signed_value,
+    decode_signed_value,
+    get_signature_key_version,
+)
 from tornadoish.web.simple import ErrorHandler, FallbackHandler, RedirectHandler
 from tornadoish.web.transforms import OutputTransform
 
 __all__ = [
+    "DEFAULT_SIGNED_VALUE_MIN_VERSION",
+    "DEFAULT_SIGNED_VALUE_VERSION",
     "Application",
     "ErrorHandler",
     "FallbackHandler",
@@ -28,6 +38,12 @@ __all__ = [
     "_ApplicationRouter",
     "_HandlerDelegate",
     "_has_stream_request_body",
+    "addslash",
+    "authenticated",
+    "create_signed_value",
+    "decode_signed_value",
+    "get_signature_key_version",
+    "removeslash",
     "stream_request_body",
     "url",
 ]

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import blake2b
+from http.cookies import SimpleCookie
 from time import time
 from typing import Any, Protocol
 
@@ -88,6 +89,8 @@ class Exchange:
     _reason = "OK"
     _transforms: list[OutputTransform] = []  # noqa: RUF012 - never changed, only replaced
     _trailers: HTTPHeaders | None = None
+    #: the cookies to be set; a SimpleCookie from the first on
+    _new_cookie: SimpleCookie | None = None
     _headers: HTTPHeaders
     _write_buffer: list[bytes]
 
@@ -106,6 +109,9 @@ class Exchange:
 
     def on_finish(self) -> None:
         """Override for work to be done once the answer has been sent."""
+
+    def _add_cookies(self) -> None:
+        """Put the cookies that were set into the head, which is about to be sent."""
 
     # -- head
 
@@ -254,6 +260,8 @@ class Exchange:
             return future
         if self._transforms:
             chunk = self._transform_first(chunk, include_footers)
+        if self._new_cookie is not None:
+            self._add_cookies()
         line = _new_tuple(ResponseStartLine, ("", self._status_code, self._reason))
         future = self.request.connection.write_headers(line, self._headers, chunk)
         self._headers_written = True

@@ -123,10 +123,13 @@ class RequestHandler(Events):
 
     def _begin(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Awaitable[None] | None:
         """All that comes before the method; what is returned has to be waited for."""
-        if self.request.method not in self.SUPPORTED_METHODS:
+        method = self.request.method
+        if method not in self.SUPPORTED_METHODS:
             raise HTTPError(405)
         if args or kwargs:
             self._decode_path(args, kwargs)
+        if method != "GET":
+            self._cross_origin_protection()
         return self.prepare()
 
     def _call_method(self) -> Awaitable[Any] | None:
