@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from measuring import growth
 
-from tornadoish.httputil import negotiation
+from tornadoish.httputil import HTTPHeaders, negotiation
 from tornadoish.httputil.negotiation import (
+    add_to_vary,
     choose_coding,
     choose_media_type,
     media_quality,
@@ -135,6 +136,27 @@ def test_media_quality(accept: str, media_type: str, expected: tuple[float, int]
 )
 def test_choose_media_type(accept: str, expected: str | None) -> None:
     assert choose_media_type(accept, ("text/html", "application/json")) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ([], ["Accept-Encoding"]),
+        ([""], ["Accept-Encoding"]),
+        (["Cookie"], ["Cookie, Accept-Encoding"]),
+        (["Cookie", "Origin"], ["Cookie,Origin, Accept-Encoding"]),
+        (["cookie, accept-ENCODING"], ["cookie, accept-ENCODING"]),
+        (["Accept-Encoding", "Cookie"], ["Accept-Encoding", "Cookie"]),
+        (["X-Accept-Encoding"], ["X-Accept-Encoding, Accept-Encoding"]),
+        (["*"], ["*"]),
+    ],
+)
+def test_add_to_vary(before: list[str], after: list[str]) -> None:
+    headers = HTTPHeaders()
+    for value in before:
+        headers.add("Vary", value)
+    add_to_vary(headers, "Accept-Encoding")
+    assert headers.get_list("Vary") == after
 
 
 @given(st.text(alphabet='abgzip*/;,q=01."\\ \t\x80', max_size=60))

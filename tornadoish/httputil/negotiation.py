@@ -11,6 +11,8 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
+from tornadoish.httputil.headers import HTTPHeaders
+
 #: characters of a field that are worth remembering: the same few values come again and again
 SHORT_FIELD = 256
 
@@ -148,3 +150,17 @@ def choose_media_type(accept: str, available: Sequence[str]) -> str | None:
         if quality[0] and quality > most:
             best, most = media_type, quality
     return best
+
+
+def add_to_vary(headers: HTTPHeaders, name: str) -> None:
+    """Say in ``Vary`` that the answer depends on a field of the request (RFC 9110, 12.5.5).
+
+    :param headers: the answer's; what it depends on already stays.
+    """
+    vary: str = headers.get("Vary", "").strip(_OWS)
+    if not vary:
+        headers["Vary"] = name
+        return
+    members = [member.strip(_OWS).lower() for member in vary.split(",")]
+    if name.lower() not in members and "*" not in members:
+        headers["Vary"] = f"{vary}, {name}"

@@ -7,6 +7,7 @@ from tornadoish.web.application import (
     url,
 )
 from tornadoish.web.decorators import addslash, authenticated, removeslash
+from tornadoish.web.compression import ContentEncoding, GZipContentEncoding
 from tornadoish.web.errors import Finish, HTTPError, MissingArgumentError
 from tornadoish.web.handler import (
     RequestHandler,
@@ -27,9 +28,11 @@ __all__ = [
     "DEFAULT_SIGNED_VALUE_MIN_VERSION",
     "DEFAULT_SIGNED_VALUE_VERSION",
     "Application",
+    "ContentEncoding",
     "ErrorHandler",
     "FallbackHandler",
     "Finish",
+    "GZipContentEncoding",
     "HTTPError",
     "MissingArgumentError",
     "OutputTransform",

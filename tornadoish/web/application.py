@@ -36,6 +36,7 @@ from tornadoish.routing import (
     URLSpec,
     _RuleList,
 )
+from tornadoish.web.compression import ContentEncoding
 from tornadoish.web.handler import RequestHandler, run_in_task
 from tornadoish.web.simple import ErrorHandler
 from tornadoish.web.transforms import OutputTransform
@@ -84,7 +85,8 @@ class Application(ReversibleRouter):
     :param handlers: routes in the order in which they are tried: ``(pattern, handler class[, kwargs
         [, name]])``, :class:`URLSpec` or :class:`Rule`.
     :param default_host: the host that a request counts for whose own matches no host rule.
-    :param transforms: classes of :class:`OutputTransform` for every answer.
+    :param transforms: classes of :class:`OutputTransform` for every answer; without them the
+        setting ``compress_response`` stands for :class:`ContentEncoding`.
     :param settings: ``log_function`` (called with each handler when it is done), ``debug``
         (implies ``serve_traceback``), ``serve_traceback``, ``default_handler_class`` and
         ``default_handler_args`` (for requests without a route), and whatever handlers look for.
@@ -97,6 +99,8 @@ class Application(ReversibleRouter):
         transforms: list[type[OutputTransform]] | None = None,
         **settings: Any,
     ) -> None:
+        if transforms is None and (settings.get("compress_response") or settings.get("gzip")):
+            transforms = [ContentEncoding]
         self.transforms: list[type[OutputTransform]] = list(transforms or [])
         self.default_host = default_host
         self.settings: dict[str, Any] = settings

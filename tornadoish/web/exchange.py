@@ -10,10 +10,8 @@ from __future__ import annotations
 import asyncio
 import datetime
 import numbers
-import re
 from collections.abc import Iterable
-from functools import lru_cache
-from hashlib import blake2b
+from contextvars import Context
 from http.cookies import SimpleCookie
 from time import time
 from typing import Any, Protocol
@@ -30,24 +28,21 @@ from tornadoish.httputil import (
 )
 from tornadoish.httputil.abnf import FIELD_VALUE
 from tornadoish.httputil.trailers import NOT_IN_TRAILERS
+from tornadoish.iostream import StreamClosedError
+from tornadoish.log import app_log
+from tornadoish.web.conditional import (
+    etag_of,
+    matches_weakly,
+    precondition_failed,
+    unmodified_since,
+)
+from tornadoish.web.errors import HTTPError
 from tornadoish.web.transforms import OutputTransform
 
 _new_tuple = tuple.__new__  # what a NamedTuple's own constructor calls, without its frame
 HeaderTypes = bytes | str | int | numbers.Integral | datetime.datetime
-_ETAGS = re.compile(r'\*|(?:W/)?+"[^"]*+"')
 #: What describes a body that is not there (RFC 9110, 15.4.5): dropped from 204 and 304.
 _REPRESENTATION_HEADERS = ("Content-Encoding", "Content-Language", "Content-Type")
-
-
-#: bytes of a body whose entity tag is worth remembering: short answers repeat
-SHORT_BODY = 512
-
-
-def _etag(body: bytes) -> str:
-    return f'"{blake2b(body, digest_size=16).hexdigest()}"'
-
-
-_short_etag = lru_cache(maxsize=1024)(_etag)
 
 
 class HandlerApplication(Protocol):
@@ -57,6 +52,7 @@ class HandlerApplication(Protocol):
 
     def log_request(self, handler: Any) -> None: ...
     def reverse_url(self, name: str, *args: Any) -> str: ...
+    def hold(self, task: asyncio.Task[None]) -> None: ...
 
 
 class _DefaultFields:
@@ -82,6 +78,10 @@ _default_fields = _DefaultFields()
 class Exchange:
     """The answer to ``request``, made for ``application`` (both set by the constructor)."""
 
+    #: whether answers get an entity tag that is made of their body (ours alone, not Tornado's);
+    #: None: what the application's setting ``automatic_etag`` says, and if there is none, True
+    automatic_etag: bool | None = None
+
     _headers_written = False
     _finished = False
     _auto_finish = True
@@ -89,6 +89,7 @@ class Exchange:
     _reason = "OK"
     _transforms: list[OutputTransform] = []  # noqa: RUF012 - never changed, only replaced
     _trailers: HTTPHeaders | None = None
+    _etag_computed = False  # the Etag that is set is ours
     #: the cookies to be set; a SimpleCookie from the first on
     _new_cookie: SimpleCookie | None = None
     _headers: HTTPHeaders
@@ -129,6 +130,8 @@ class Exchange:
             self._reason = "OK"
         if self._trailers is not None:
             self._trailers = None
+        if self._etag_computed:
+            self._etag_computed = False
         self.set_default_headers()
 
     def set_status(self, status_code: int, reason: str | None = None) -> None:
@@ -253,13 +256,11 @@ class Exchange:
         buffer = self._write_buffer
         chunk = buffer[0] if len(buffer) == 1 else b"".join(buffer)
         self._write_buffer = []
+        for transform in self._transforms:
+            chunk = self._transform(transform, chunk, include_footers)
         if self._headers_written:
-            for transform in self._transforms:
-                chunk = transform.transform_chunk(chunk, include_footers)
             future: asyncio.Future[None] = self.request.connection.write(chunk)
             return future
-        if self._transforms:
-            chunk = self._transform_first(chunk, include_footers)
         if self._new_cookie is not None:
             self._add_cookies()
         line = _new_tuple(ResponseStartLine, ("", self._status_code, self._reason))
@@ -267,11 +268,12 @@ class Exchange:
         self._headers_written = True
         return future
 
-    def _transform_first(self, chunk: bytes, finishing: bool) -> bytes:
-        for transform in self._transforms:
-            self._status_code, self._headers, chunk = transform.transform_first_chunk(
-                self._status_code, self._headers, chunk, finishing
-            )
+    def _transform(self, transform: OutputTransform, chunk: bytes, finishing: bool) -> bytes:
+        if self._headers_written:
+            return transform.transform_chunk(chunk, finishing)
+        self._status_code, self._headers, chunk = transform.transform_first_chunk(
+            self._status_code, self._headers, chunk, finishing
+        )
         return chunk
 
     def finish(self, chunk: str | bytes | dict[Any, Any] | None = None) -> asyncio.Future[None]:
@@ -286,6 +288,12 @@ class Exchange:
             self.write(chunk)
         if not self._headers_written:
             self._complete_head()
+        if self._transforms and self._takes_long_to_transform():
+            return self._finish_later()
+        return self._finish_now()
+
+    def _finish_now(self) -> asyncio.Future[None]:
+        """Send what is in the buffer, and that this is all."""
         future = self.flush(include_footers=True)
         request = self.request
         if self._trailers is None:
@@ -298,12 +306,67 @@ class Exchange:
         self.on_finish()
         return future
 
+    def _takes_long_to_transform(self) -> bool:
+        buffer = self._write_buffer
+        chunk = buffer[0] if len(buffer) == 1 else b"".join(buffer)
+        self._write_buffer = [chunk]
+        code, headers = self._status_code, self._headers
+        return any(transform.takes_long(code, headers, chunk) for transform in self._transforms)
+
+    def _finish_later(self) -> asyncio.Future[None]:
+        """The same as ``_finish_now``, when the rest has been transformed in a thread."""
+        self._finished = True  # as far as others can see
+        loop = asyncio.get_running_loop()
+        sent: asyncio.Future[None] = loop.create_future()
+        variables = getattr(self.request.connection, "variables", None)
+        task: asyncio.Task[None] = loop.create_task(
+            self._transform_and_finish(sent),
+            context=variables if isinstance(variables, Context) else None,
+        )
+        self.application.hold(task)
+        return sent
+
+    async def _transform_and_finish(self, sent: asyncio.Future[None]) -> None:
+        """Finish; ``sent`` hears what the future of the last ``flush`` says."""
+        failure: Exception | None = None
+        try:
+            await self._transform_in_thread()
+            await self._finish_now()
+        except StreamClosedError as error:
+            failure = error
+        except Exception as error:
+            app_log.error("Uncaught exception as an answer was finished", exc_info=True)
+            failure = error
+        finally:
+            if self.request._finish_time is None:
+                self._abandon()
+            if not sent.done():
+                if failure is None:
+                    sent.set_result(None)
+                else:
+                    sent.set_exception(failure)
+                    sent.exception()  # nobody has to look at it
+
+    async def _transform_in_thread(self) -> None:
+        """Transform the rest, where that takes long not in this thread."""
+        loop = asyncio.get_running_loop()
+        transforms, self._transforms = self._transforms, []
+        (chunk,) = self._write_buffer
+        for transform in transforms:
+            if transform.takes_long(self._status_code, self._headers, chunk):
+                chunk = await loop.run_in_executor(None, self._transform, transform, chunk, True)
+            else:
+                chunk = self._transform(transform, chunk, True)
+        self._write_buffer = [chunk]
+
     def _complete_head(self) -> None:
         """The whole body is in the buffer: say how long it is, and whether it is needed at all."""
         status = self._status_code
         if status == 200 and self.request.method in ("GET", "HEAD"):
             self.set_etag_header()
-            if self.check_etag_header():
+            if self.check_etag_header() or (
+                "last-modified" in self._headers.index() and self._is_known_by_date()
+            ):
                 self._write_buffer = []
                 self.set_status(304)
                 status = 304
@@ -344,19 +407,35 @@ class Exchange:
         self.application.log_request(self)
         self.on_finish()
 
-    # -- entity tags (RFC 9110, 8.8.3 and 13.1.2)
+    # -- entity tags and conditions (RFC 9110, 8.8 and 13)
 
     def compute_etag(self) -> str | None:
-        """The entity tag of the body as it stands in the buffer; None for none. Override freely."""
+        """The entity tag of the body as it stands in the buffer; None for none. Override freely.
+
+        This one gives none where ``automatic_etag`` says so, and where nobody may keep the answer
+        (``Cache-Control: no-store``): there it would be of no use.
+        """
+        wanted = self.automatic_etag
+        if not (self.settings.get("automatic_etag", True) if wanted is None else wanted):
+            return None
+        if "cache-control" in self._headers.index() and self._is_never_stored():
+            return None
         buffer = self._write_buffer
-        body = buffer[0] if len(buffer) == 1 else b"".join(buffer)
-        return _short_etag(body) if len(body) <= SHORT_BODY else _etag(body)
+        return etag_of(buffer[0] if len(buffer) == 1 else b"".join(buffer))
+
+    def _is_never_stored(self) -> bool:
+        """Whether no client will ever ask with the tag of this answer, and this one does not."""
+        control: str = self._headers["Cache-Control"].lower()
+        return "no-store" in control and "if-none-match" not in self.request.headers.index()
 
     def set_etag_header(self) -> None:
-        """Set ``Etag`` to what :meth:`compute_etag` says, if anything."""
+        """Set ``Etag`` to what :meth:`compute_etag` says, if anything; one set by hand stays."""
+        if "etag" in self._headers.index() and not self._etag_computed:
+            return
         etag = self.compute_etag()
         if etag is not None:
             self._headers["Etag"] = etag
+            self._etag_computed = True
 
     def check_etag_header(self) -> bool:
         """Whether the client has this very body already (``If-None-Match``): then a 304 will do.
@@ -364,11 +443,32 @@ class Exchange:
         Call after the ``Etag`` is set.
         """
         known = self.request.headers.index().get("if-none-match")
-        if not known:
+        return known is not None and matches_weakly(self._headers.get("Etag", ""), known)
+
+    def _is_known_by_date(self) -> bool:
+        """Whether the client has this body by its date: 13.1.3, and only where it has no tag."""
+        asked = self.request.headers.index()
+        since = asked.get("if-modified-since")
+        if since is None or "if-none-match" in asked:
             return False
-        etag: str = self._headers.get("Etag", "")
-        tags = _ETAGS.findall(known)
-        if not etag or not tags:
-            return False
-        # 13.1.2: compared weakly, a GET answered alike is as good as the same bytes.
-        return tags[0] == "*" or etag.removeprefix("W/") in [tag.removeprefix("W/") for tag in tags]
+        return unmodified_since(self._headers["Last-Modified"], since) is True
+
+    def check_preconditions(
+        self,
+        etag: str | None = None,
+        last_modified: datetime.datetime | None = None,
+        *,
+        exists: bool = True,
+    ) -> None:
+        """Refuse to change what is not as the client believes: call before a PUT, PATCH or DELETE
+        does its work (ours alone, not Tornado's).
+
+        Looks at ``If-Match``, ``If-Unmodified-Since`` and ``If-None-Match`` (RFC 9110, 13.2.2).
+
+        :param etag: the strong entity tag of what is there now, quotes included.
+        :param last_modified: when that was changed last.
+        :param exists: False if there is nothing yet.
+        :raises HTTPError: 412, a condition of the client's does not hold.
+        """
+        if precondition_failed(self.request.headers, etag, last_modified, exists):
+            raise HTTPError(412)

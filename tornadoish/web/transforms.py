@@ -23,3 +23,12 @@ class OutputTransform:
     def transform_chunk(self, chunk: bytes, finishing: bool) -> bytes:
         """Any later piece."""
         return chunk
+
+    def takes_long(self, status_code: int, headers: HTTPHeaders, chunk: bytes) -> bool:
+        """Whether transforming ``chunk`` would keep the event loop from other work for too long
+        (ours alone, not Tornado's).
+
+        Asked where it is the last piece, or the only one: its transformation is then called in a
+        thread, and the answer finished when that is done.
+        """
+        return False
