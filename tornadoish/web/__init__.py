@@ -6,8 +6,8 @@ from tornadoish.web.application import (
     _HandlerDelegate,
     url,
 )
-from tornadoish.web.decorators import addslash, authenticated, removeslash
 from tornadoish.web.compression import ContentEncoding, GZipContentEncoding
+from tornadoish.web.decorators import addslash, authenticated, removeslash
 from tornadoish.web.errors import Finish, HTTPError, MissingArgumentError
 from tornadoish.web.handler import (
     RequestHandler,

@@ -37,8 +37,9 @@ from tornadoish.routing import (
     _RuleList,
 )
 from tornadoish.web.compression import ContentEncoding
-from tornadoish.web.handler import RequestHandler, run_in_task
+from tornadoish.web.handler import RequestHandler
 from tornadoish.web.simple import ErrorHandler
+from tornadoish.web.tasks import run_in_task
 from tornadoish.web.transforms import OutputTransform
 
 _own_execute = RequestHandler._execute

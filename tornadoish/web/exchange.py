@@ -11,7 +11,6 @@ import asyncio
 import datetime
 import numbers
 from collections.abc import Iterable
-from contextvars import Context
 from http.cookies import SimpleCookie
 from time import time
 from typing import Any, Protocol
@@ -37,6 +36,7 @@ from tornadoish.web.conditional import (
     unmodified_since,
 )
 from tornadoish.web.errors import HTTPError
+from tornadoish.web.tasks import current_context
 from tornadoish.web.transforms import OutputTransform
 
 _new_tuple = tuple.__new__  # what a NamedTuple's own constructor calls, without its frame
@@ -318,11 +318,9 @@ class Exchange:
         self._finished = True  # as far as others can see
         loop = asyncio.get_running_loop()
         sent: asyncio.Future[None] = loop.create_future()
-        variables = getattr(self.request.connection, "variables", None)
-        task: asyncio.Task[None] = loop.create_task(
-            self._transform_and_finish(sent),
-            context=variables if isinstance(variables, Context) else None,
-        )
+        # There is more to be called of the handler: where it has run until now.
+        context = current_context(self.request.connection)
+        task = loop.create_task(self._transform_and_finish(sent), context=context)
         self.application.hold(task)
         return sent
 

@@ -9,7 +9,6 @@ the life of a request: prepare, the method, finish. (Interface: Tornado, web.Req
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from typing import Any
 
@@ -212,14 +211,6 @@ class RequestHandler(Events):
                     step = None
             else:
                 step = next(steps, None)
-
-
-def run_in_task(coroutine: Any) -> asyncio.Task[None]:
-    """A task that starts at once where Python can (3.12), soon otherwise."""
-    loop = asyncio.get_running_loop()
-    if sys.version_info >= (3, 12):
-        return asyncio.Task(coroutine, loop=loop, eager_start=True)
-    return asyncio.Task(coroutine, loop=loop)
 
 
 def stream_request_body(cls: type[RequestHandler]) -> type[RequestHandler]:
