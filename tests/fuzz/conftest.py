@@ -1,4 +1,4 @@
-"""The targets are made of what the tests of the wire are made of."""
+"""The targets are made of what the tests of the wire and of units are made of."""
 
 from __future__ import annotations
 
@@ -6,3 +6,4 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "wire"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "unit"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+from multipart_cases import CASES as MULTIPART_CASES
 from reader_cases import CASES
 from sources import Seeded
 
@@ -69,6 +70,9 @@ SEEDS: dict[str, list[bytes]] = {
         b"multipart/form-data; boundary=b; boundary=c\n--b--",
         b"multipart/form-data\n--b--",
         b"text/plain\nx",
+    ],
+    "multipart": [
+        limits + case.data for case in MULTIPART_CASES for limits in (b"\0", b"\1")
     ],
     "writer": _choices(120),
 }  # fmt: skip

@@ -13,6 +13,9 @@ from typing import Any
 import h11
 from disagreements import explain
 from grammar import request_row, response_row
+from multipart_reading import SMALL as SMALL_MULTIPART
+from multipart_reading import parts_of
+from multipart_reading import read as read_multipart
 from parsers import OTHERS
 from reading import Case, read
 from sources import Source, pick
@@ -210,6 +213,24 @@ def forms(data: bytes) -> None:
     must(len(values) + len(contents) <= 1 + max(body.count(b"&") + 1, body.count(b"--")))
 
 
+def multipart(data: bytes) -> None:
+    """multipart/form-data with the boundary B, the first byte chooses the limits: the same whole,
+    byte by byte and cut in two, and no more than was sent."""
+    limits = SMALL_MULTIPART if data[:1] == b"\1" else {}
+    body = data[1:]
+    whole = read_multipart([body], **limits)
+    must(read_multipart(bytewise(body), **limits) == whole, "byte by byte")
+    for cut in (1, len(body) // 3, 2 * len(body) // 3, len(body) - 1):
+        must(read_multipart([body[:cut], body[cut:]], **limits) == whole, f"cut at {cut}")
+    parts, status = parts_of(whole)
+    must(status in (None, 400, 413))
+    must(sum(len(data) for _, _, data in parts) <= len(body))
+    must(not any(b"\r\n--B" in b"\r\n" + data for _, _, data in parts), "a delimiter is data")
+    if limits:
+        fields = [data for _, filename, data in parts if not filename]
+        must(len(parts) <= 3 and len(fields) <= 2 and sum(map(len, fields)) <= 9, parts)
+
+
 # -- the writer
 
 _NAMES = ["Content-Length", "Transfer-Encoding", "Connection", "A", "Set-Cookie", "Trailer", ""]
@@ -357,6 +378,7 @@ def _h11_reads(role: Any, wire: bytes, method: str, ends: bool) -> bytes:
 TARGETS: dict[str, Callable[[bytes], None]] = {
     target.__name__: target
     for target in (
-        request, response, chunked, differential, generated, headers, cookies, forms, writer,
+        request, response, chunked, differential, generated, headers, cookies, forms, multipart,
+        writer,
     )
 }  # fmt: skip

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from measuring import growth, peak_memory
+from multipart_cases import part
 
 from tornadoish.httputil import forms
 from tornadoish.httputil.errors import HTTPInputError
@@ -25,12 +26,6 @@ both = pytest.mark.parametrize("httputil", [forms, tornado_httputil], ids=["ours
 URLENCODED = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data; boundary=B"
 INPUT_ERRORS = (HTTPInputError, tornado_httputil.HTTPInputError)
-
-
-def part(disposition: str, body: str = "x", *more: str) -> bytes:
-    """One part with the delimiter before it and the line end after it."""
-    lines = ["--B", f"Content-Disposition: {disposition}", *more, "", body, ""]
-    return "\r\n".join(lines).encode()
 
 
 def parse(httputil: Any, body: bytes, content_type: str = MULTIPART, **options: Any) -> Any:
@@ -70,8 +65,9 @@ def test_results_are_added_to_what_is_there(httputil: Any) -> None:
 def test_urlencoded_limit(httputil: Any) -> None:
     body = b"&".join([b"a=1"] * 1000)
     assert len(parse(httputil, body, URLENCODED)[0]["a"]) == 1000
-    with pytest.raises(INPUT_ERRORS, match="Max number of fields exceeded"):
+    with pytest.raises(INPUT_ERRORS, match="Max number of fields exceeded") as caught:
         parse(httputil, body + b"&", URLENCODED)
+    assert getattr(caught.value, "status", 413) == 413
     config = httputil.ParseBodyConfig(urlencoded=httputil.ParseUrlEncodedConfig(max_arguments=1))
     with pytest.raises(INPUT_ERRORS, match="Max number of fields exceeded"):
         parse(httputil, b"a&b", URLENCODED, config=config)
@@ -266,10 +262,11 @@ def test_good_boundaries(boundary: str) -> None:
 
 @pytest.mark.parametrize(
     "inner",
-    ["--B", "x--B--", "x--B\r\n", "\r\n--Bx", "\r\n--B \r\n", "\n--B--\n", "\r\n", "\r"],
+    ["x--B", "x--B--", "x--B\r\n", "\n--B--\n", "\r\n", "\r"],
 )
 def test_a_delimiter_is_a_whole_line(inner: str) -> None:
-    # RFC 2046, 5.1.1. Tornado looks for the boundary anywhere.
+    # RFC 2046, 5.1.1. Tornado looks for the boundary anywhere. What else begins like one: see
+    # multipart_cases.
     assert parse(forms, part("form-data; name=a", inner + "y") + b"--B--")[0] == {
         "a": [inner.encode() + b"y"]
     }
