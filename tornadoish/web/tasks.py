@@ -24,8 +24,9 @@ else:
     def run_in_task(coroutine: Any) -> asyncio.Task[None]:
         """A task that starts at once where Python can (3.12), soon otherwise."""
         context = copy_context()
-        task: Any = asyncio.Task(coroutine, loop=asyncio.get_running_loop(), context=context)
-        task.context_of_handler = context  # there is no other way to it
+        loop = asyncio.get_running_loop()
+        task: asyncio.Task[None] = asyncio.Task(coroutine, loop=loop, context=context)
+        vars(task)["context_of_handler"] = context  # there is no other way to it
         return task
 
     def _context_of(task: asyncio.Task[Any]) -> Context | None:
