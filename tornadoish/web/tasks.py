@@ -26,7 +26,7 @@ else:
         context = copy_context()
         loop = asyncio.get_running_loop()
         task: asyncio.Task[None] = asyncio.Task(coroutine, loop=loop, context=context)
-        vars(task)["context_of_handler"] = context  # there is no other way to it
+        task.context_of_handler = context  # type: ignore[attr-defined]  # no other way to it
         return task
 
     def _context_of(task: asyncio.Task[Any]) -> Context | None:
