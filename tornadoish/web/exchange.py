@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import numbers
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from http.cookies import SimpleCookie
 from time import time
 from typing import Any, Protocol
@@ -37,6 +37,7 @@ from tornadoish.web.conditional import (
 )
 from tornadoish.web.errors import HTTPError
 from tornadoish.web.tasks import current_context
+from tornadoish.web.templates import LoaderCache
 from tornadoish.web.transforms import OutputTransform
 
 _new_tuple = tuple.__new__  # what a NamedTuple's own constructor calls, without its frame
@@ -50,6 +51,12 @@ class HandlerApplication(Protocol):
 
     settings: dict[str, Any]
 
+    @property
+    def template_loaders(self) -> LoaderCache: ...
+    @property
+    def ui_methods(self) -> Mapping[str, Callable[..., Any]]: ...
+    @property
+    def ui_modules(self) -> Mapping[str, type[Any]]: ...
     def log_request(self, handler: Any) -> None: ...
     def reverse_url(self, name: str, *args: Any) -> str: ...
     def hold(self, task: asyncio.Task[None]) -> None: ...
@@ -89,9 +96,10 @@ class Exchange:
     _reason = "OK"
     _transforms: list[OutputTransform] = []  # noqa: RUF012 - never changed, only replaced
     _trailers: HTTPHeaders | None = None
-    _etag_computed = False  # the Etag that is set is ours
     #: the cookies to be set; a SimpleCookie from the first on
     _new_cookie: SimpleCookie | None = None
+    # What templates share, once there was one; refers back to the handler.
+    _page: Any = None
     _headers: HTTPHeaders
     _write_buffer: list[bytes]
 
@@ -130,8 +138,6 @@ class Exchange:
             self._reason = "OK"
         if self._trailers is not None:
             self._trailers = None
-        if self._etag_computed:
-            self._etag_computed = False
         self.set_default_headers()
 
     def set_status(self, status_code: int, reason: str | None = None) -> None:
@@ -304,6 +310,8 @@ class Exchange:
         request._finish_time = time()
         self.application.log_request(self)
         self.on_finish()
+        if self._page is not None:
+            self._page = None
         return future
 
     def _takes_long_to_transform(self) -> bool:
@@ -361,10 +369,10 @@ class Exchange:
         """The whole body is in the buffer: say how long it is, and whether it is needed at all."""
         status = self._status_code
         if status == 200 and self.request.method in ("GET", "HEAD"):
-            self.set_etag_header()
-            if self.check_etag_header() or (
-                "last-modified" in self._headers.index() and self._is_known_by_date()
-            ):
+            index = self._headers.index()
+            if "etag" not in index:
+                self.set_etag_header()
+            if self.check_etag_header() or ("last-modified" in index and self._is_known_by_date()):
                 self._write_buffer = []
                 self.set_status(304)
                 status = 304
@@ -427,13 +435,13 @@ class Exchange:
         return "no-store" in control and "if-none-match" not in self.request.headers.index()
 
     def set_etag_header(self) -> None:
-        """Set ``Etag`` to what :meth:`compute_etag` says, if anything; one set by hand stays."""
-        if "etag" in self._headers.index() and not self._etag_computed:
-            return
+        """Set ``Etag`` to what :meth:`compute_etag` says, if anything.
+
+        Called as the answer is finished, unless it has an ``Etag`` already.
+        """
         etag = self.compute_etag()
         if etag is not None:
             self._headers["Etag"] = etag
-            self._etag_computed = True
 
     def check_etag_header(self) -> bool:
         """Whether the client has this very body already (``If-None-Match``): then a 304 will do.
