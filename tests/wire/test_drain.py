@@ -140,8 +140,8 @@ async def test_a_connection_that_was_just_made_has_a_second(serve: Serve) -> Non
         await early.send(get())
         answer = await early.response()
         assert (answer.status, answer.headers["connection"]) == (200, "close")
-        await settled()
-        assert len(served.connections) == 1
+        early.writer.close()
+        await until(lambda: len(served.connections) == 1)
         clock.passes(1)
         assert await silent.eof() == b""
         assert await soon(draining) == 0

@@ -101,6 +101,9 @@ class Collecting:
     def __init__(self, sent: list[bytes]) -> None:
         self.write = sent.append
 
+    def is_closing(self) -> bool:
+        return False
+
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return default
 

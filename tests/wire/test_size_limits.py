@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import os
+import random
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -160,7 +161,7 @@ async def test_the_first_mib_has_no_ratio(serve: Serve) -> None:
     async with Client.connect(served.port) as client:
         await client.send(post(gzip.compress(bytes(MIB)), GZIP))
         assert (await client.response()).status == 200
-        await client.send(post(gzip.compress(bytes(MIB + 1)), GZIP))
+        await client.send(post(gzip.compress(bytes(MIB + 64 * 1024)), GZIP))
         assert (await client.response()).status == 413
 
 
@@ -350,3 +351,34 @@ async def test_a_client_of_these_limits_is_told_what_is_wrong(serve: Serve) -> N
         answer = await client.response()
         assert (answer.status, int(answer.headers["content-length"])) == (431, len(answer.body))
         assert re.search(rb"field too large", answer.body)
+
+
+@pytest.mark.parametrize("piece", [10**9, 1000, 77])
+async def test_the_ratio_does_not_depend_on_the_cut(serve: Serve, piece: int) -> None:
+    """What is dense behind what is not, is, however it comes."""
+    app = App(on_finish=lambda delegate: delegate.answer(b"ok"))
+    served = await serve(app, decompress_request=True)
+    body = gzip.compress(bytes(3 * MIB) + random.Random(1).randbytes(60_000))
+    answers = []
+    async with Client.connect(served.port) as client:
+        data = post(body, GZIP)
+        for start in range(0, len(data), piece):
+            client.writer.write(data[start : start + piece])
+            await settled(3)
+        answers.append((await client.response()).status)
+    assert answers == [413]
+
+
+async def test_one_request_may_have_more_or_less_when_it_is_decompressed(serve: Serve) -> None:
+    allowed = 5000
+
+    def on_headers(delegate: Delegate) -> None:
+        delegate.connection.set_max_body_size(allowed)
+
+    app = App(on_headers=on_headers, on_finish=lambda delegate: delegate.answer(b"ok"))
+    served = await serve(app, decompress_request=True, max_body_size=20_000)
+    for most, size, status in ((5000, 5001, 413), (5000, 5000, 200), (90_000, 90_000, 200)):
+        allowed = most
+        async with Client.connect(served.port) as client:
+            await client.send(post(gzip.compress(bytes(size)), GZIP))
+            assert (await client.response()).status == status

@@ -46,7 +46,8 @@ from tornadoish.httputil import (
     ResponseStartLine,
 )
 
-VERDICTS = (states.WAIT, states.REUSE, states.DRAIN, states.FINISH, states.ABANDON, states.GONE)
+VERDICTS = (states.WAIT, states.REUSE, states.DRAIN, states.FINISH, states.ABANDON, states.HANDOVER,
+            states.GONE)  # fmt: skip
 
 # -- what may be done, and to which events of the table it may amount
 

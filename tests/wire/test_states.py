@@ -116,6 +116,7 @@ def test_only_two_whole_messages_are_followed_by_another() -> None:
         (CLOSED, LAST, states.ABANDON),
         (SWITCHED, HEAD, states.GONE),
         (HEAD, SWITCHED, states.GONE),
+        (DONE, SWITCHED, states.HANDOVER),
     ],
 )
 def test_verdicts(received: State, sent: State, wanted: states.Verdict) -> None:

@@ -27,6 +27,8 @@ class EndOfMessage:
 
 
 END: Final = EndOfMessage()
+#: chunks that are gathered into one piece: so whoever takes pieces knows how long one can take
+CHUNKS_PER_PIECE = 256
 Taken = bytes | EndOfMessage | None
 
 
@@ -35,6 +37,8 @@ class Body(Protocol):
 
     #: bytes that may yet be received or announced
     max_bytes: int
+    #: bytes that are known to be still to come
+    left: int
 
     def allow(self, max_bytes: int) -> None: ...
     def take(self, buffer: ReceiveBuffer, limit: int) -> Taken: ...
@@ -79,6 +83,7 @@ class UntilCloseBody:
     """A response body that ends where the connection does (RFC 9112, 6.3, 8)."""
 
     __slots__ = ("_ended", "max_bytes")
+    left = 0  # who knows
 
     def __init__(self, max_bytes: int) -> None:
         self._ended = False
@@ -111,9 +116,9 @@ class ChunkedBody:
         "_excess",
         "_expect",
         "_fault",
-        "_left",
         "_limits",
         "_seen",
+        "left",
         "max_bytes",
         "trailers",
     )
@@ -122,7 +127,7 @@ class ChunkedBody:
         self._limits = limits
         self.max_bytes = max_bytes  # what all chunks to come may have together
         self._expect: Literal["size", "data", "data-end", "trailers", "ended"] = "size"
-        self._left = 0  # bytes of this chunk still to come
+        self.left = 0  # bytes of this chunk still to come
         self._seen = 0  # bytes of an unfinished line that have been searched already
         self._excess = 0  # bytes of size lines beyond what their chunks account for
         self._fault: HTTPInputError | None = None  # found behind data that had to go out first
@@ -130,7 +135,7 @@ class ChunkedBody:
 
     def allow(self, max_bytes: int) -> None:
         """So much more may come, what is left of this chunk included."""
-        self.max_bytes = max_bytes - self._left
+        self.max_bytes = max_bytes - self.left
 
     def take(self, buffer: ReceiveBuffer, limit: int) -> Taken:
         found, self._fault = self._fault, None
@@ -151,16 +156,19 @@ class ChunkedBody:
     def _gather(self, buffer: ReceiveBuffer, limit: int, pieces: list[bytes]) -> None:
         """Take what there is of the body, at most ``limit`` bytes, into ``pieces``."""
         room = limit
-        while room > 0:
+        chunks = CHUNKS_PER_PIECE
+        while room > 0 and chunks > 0:
             if self._expect == "data":
-                piece = buffer.take(min(self._left, room))
+                self.check_size()  # what is allowed may have changed within the chunk
+                piece = buffer.take(min(self.left, room))
                 if not piece:
                     break
                 pieces.append(piece)
                 room -= len(piece)
-                self._left -= len(piece)
-                if self._left == 0:
+                self.left -= len(piece)
+                if self.left == 0:
                     self._expect = "data-end"
+                    chunks -= 1
             elif self._expect == "trailers":
                 # What the body still holds goes out first: END is an event of its own.
                 if not pieces and self._take_trailers(buffer):
@@ -177,14 +185,14 @@ class ChunkedBody:
         match = CHUNK_LINE.fullmatch(line)
         if match is None:
             raise HTTPInputError("Malformed chunk size")
-        self._left = int(match[1], 16)
-        self.max_bytes -= self._left
+        self.left = int(match[1], 16)
+        self.max_bytes -= self.left
         self.check_size()
         # Extensions that nobody reads must not outweigh the data (Go: CVE-2023-39326).
-        self._excess = max(0, self._excess + len(line) - 16 - 2 * self._left)
+        self._excess = max(0, self._excess + len(line) - 16 - 2 * self.left)
         if self._excess > self._limits.chunk_excess_bytes:
             raise HTTPInputError("Chunk size lines are most of the body")
-        self._expect = "data" if self._left else "trailers"
+        self._expect = "data" if self.left else "trailers"
         return True
 
     def check_size(self) -> None:
@@ -237,7 +245,7 @@ class ChunkedBody:
         end = data.find(b"\r\n\r\n", start + max(0, self._seen - 3), start + limit + 4)
         if end < 0:
             if NOT_IN_HEAD.search(data, start + max(0, self._seen - 1), start + limit):
-                raise HTTPInputError("Malformed trailer section")
+                raise HTTPInputError("Malformed header field")
             self._seen = len(buffer)
             if self._seen >= limit + 4:
                 raise HTTPInputError("Trailer section too large", 431)

@@ -47,7 +47,7 @@ class Limits:
     trailer_bytes: int = 8 * KIB
     #: trailer fields; above: 431
     trailer_fields: int = 32
-    #: bytes of a gzip body when decompressed (None: as many as ``body_bytes``); above: 413
+    #: bytes of a gzip body when decompressed (None: as many as the body may have); above: 413
     decompressed_bytes: int | None = None
     #: how many times larger than it came a gzip body may become, beyond its first MiB; above: 413
     decompressed_ratio: int | None = 256

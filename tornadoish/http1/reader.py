@@ -200,6 +200,11 @@ class Reader:
         """Allow this message's body ``max_bytes`` from here on, whatever the limits say."""
         self._body.allow(max_bytes)
 
+    @property
+    def body_left(self) -> int:
+        """Bytes of this message's body that are known to be still to come, at least."""
+        return self._body.left if self.state is BODY else 0
+
     def check_body_size(self) -> None:
         """Refuse a body that is known to be too large before any of it has been read.
 

@@ -98,14 +98,15 @@ REUSE = Verdict("REUSE", "both are through: the next message may come")
 DRAIN = Verdict("DRAIN", "the answer is through, the request is not: read the rest, to nobody")
 FINISH = Verdict("FINISH", "both are through for good: close")
 ABANDON = Verdict("ABANDON", "nothing more will be sent, the peer may still be sending: linger")
+HANDOVER = Verdict("HANDOVER", "a 101 has been sent: the stream is about to be handed over")
 GONE = Verdict("GONE", "another protocol has the connection, or nobody")
 
 # (what is received, what is sent), as a server sees it.
 PAIR: dict[State, dict[State, Verdict]] = {
     HEAD: {HEAD: WAIT, BODY: WAIT, DONE: WAIT, LAST: ABANDON, SWITCHED: GONE, CLOSED: ABANDON},
-    BODY: {HEAD: WAIT, BODY: WAIT, DONE: DRAIN, LAST: ABANDON, SWITCHED: GONE, CLOSED: ABANDON},
-    DONE: {HEAD: WAIT, BODY: WAIT, DONE: REUSE, LAST: FINISH, SWITCHED: GONE, CLOSED: FINISH},
-    LAST: {HEAD: WAIT, BODY: WAIT, DONE: FINISH, LAST: FINISH, SWITCHED: GONE, CLOSED: FINISH},
+    BODY: {HEAD: WAIT, BODY: WAIT, DONE: DRAIN, LAST: ABANDON, SWITCHED: HANDOVER, CLOSED: ABANDON},
+    DONE: {HEAD: WAIT, BODY: WAIT, DONE: REUSE, LAST: FINISH, SWITCHED: HANDOVER, CLOSED: FINISH},
+    LAST: {HEAD: WAIT, BODY: WAIT, DONE: FINISH, LAST: FINISH, SWITCHED: HANDOVER, CLOSED: FINISH},
     SWITCHED: dict.fromkeys(STATES, GONE),
     CLOSED: {HEAD: WAIT, BODY: WAIT, DONE: ABANDON, LAST: ABANDON, SWITCHED: GONE, CLOSED: FINISH},
 }

@@ -280,6 +280,11 @@ def _to_int(length: str) -> int:
         raise HTTPOutputError(f"Invalid Content-Length {length!r}")
     return int(length)
 
+    @property
+    def ends_by_closing(self) -> bool:
+        """Whether a body is on its way whose end nothing but the end of the connection tells."""
+        return self.state is BODY and self.left == _UNTIL_CLOSE
+
 
 def _length_or_chunked(index: dict[str, str], may_chunk: bool) -> tuple[int, str]:
     """RFC 9112, 6: exactly one of two fields frames a body; the second if there is none yet."""

@@ -100,12 +100,13 @@ class HTTP1Connection(Message):
         if pump is None:
             return _closed()
         writer = pump.writer
-        if self.no_keep_alive or pump.reader.expects_continue:
+        reader = pump.reader
+        if self.no_keep_alive or reader.state is BODY:
             self._prepare_unusual(pump, start_line)
         if isinstance(start_line, ResponseStartLine):
             data = writer.response(start_line, headers, chunk)
         else:
-            pump.reader.request_method = start_line.method
+            reader.request_method = start_line.method
             data = writer.request(start_line, headers, chunk)
         stream = pump.stream
         if writer.left and pump.turn is PUMP:
@@ -118,12 +119,14 @@ class HTTP1Connection(Message):
     def _prepare_unusual(
         self, pump: MessagePump, start_line: RequestStartLine | ResponseStartLine
     ) -> None:
-        """Before a head on a connection that is to be closed, or to a client that waits for a word
-        before it sends its body."""
+        """Before a head on a connection that is to be closed, or to a client whose body has not
+        come yet: it may wait for a word before it sends that."""
+        reader = pump.reader
         if isinstance(start_line, ResponseStartLine) and start_line.code < 200:
             if start_line.code == 100:
-                pump.reader.expects_continue = False  # the application says it itself
-        else:
+                reader.expects_continue = False  # the application says it itself
+        elif (
+            self.no_keep_alive
             # If it is refused before it was told to go on, nobody knows whether its body comes.
             pump.writer.close_after()
 
@@ -132,6 +135,10 @@ class HTTP1Connection(Message):
         pump = self.pump
         if pump is None:
             return _closed()
+            or reader.expects_continue
+            # More than is drained, should this answer end before it.
+            or (not reader.is_client and reader.body_left > pump.limits.drain_bytes)
+        ):
         data = pump.writer.data(chunk)
         self._pieces += 1
         try:
@@ -169,7 +176,9 @@ class HTTP1Connection(Message):
         self.cancel_on_close = cancel_on_close
 
     def set_max_body_size(self, max_body_size: int) -> None:
-        """Allow this message a body of ``max_body_size`` bytes (from ``headers_received``)."""
+        """Allow this message a body of ``max_body_size`` bytes (from ``headers_received``); and as
+        many when it is decompressed, unless ``Limits.decompressed_bytes`` bounds that."""
+        self.max_body_size = max_body_size
         if self.pump is not None:
             self.pump.reader.limit_body(max_body_size)
 
@@ -195,7 +204,8 @@ class HTTP1Connection(Message):
         return stream
 
     def abort(self) -> None:
-        """See :meth:`HTTPConnection.abort`: what has been written goes out, then it is closed."""
+        """See :meth:`HTTPConnection.abort`: what has been written goes out, then it is closed; but
+        where the end of the connection would be the end of the answer, it is reset."""
         self._close_callback = self.task = None
         self.close()
 
@@ -211,6 +221,8 @@ def _next_turn() -> asyncio.Future[None]:
     future: asyncio.Future[None] = loop.create_future()
     loop.call_soon(_set_done, future)
     return future
+        if self.stream is not None and self.pump is not None and self.pump.writer.ends_by_closing:
+            self.stream.reset()
 
 
 def _set_done(future: asyncio.Future[None]) -> None:

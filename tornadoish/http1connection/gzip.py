@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Awaitable, Iterator
+from typing import Protocol
 
 from tornadoish.http1.limits import MIB, Limits
 from tornadoish.httputil.delegates import HTTPMessageDelegate, tell_trailers
@@ -17,20 +18,30 @@ from tornadoish.httputil.startline import RequestStartLine, ResponseStartLine
 _GZIP = 16 + zlib.MAX_WBITS
 #: bytes that a body may have when decompressed, however few they were before
 ANY_RATIO_BYTES = MIB
+#: bytes of output between two looks at the ratio. Where these lie, and what had to come until
+#: there, is the same however the body was cut on its way.
+RATIO_STEP = 64 * 1024
+
+
+class Bounded(Protocol):
+    """What is asked of a message."""
+
+    #: bytes that its body may have, where that is not what the limits say
+    max_body_size: int | None
 
 
 class GzipMessageDelegate(HTTPMessageDelegate):
     """Stands before ``delegate`` and gives it what a gzip body contains.
 
     :param limits: ``piece_bytes`` and what is said of decompressed bodies counts.
+    :param message: what the body is of.
     """
 
-    def __init__(self, delegate: HTTPMessageDelegate, limits: Limits) -> None:
+    def __init__(self, delegate: HTTPMessageDelegate, limits: Limits, message: Bounded) -> None:
         self._delegate = delegate
         self._limits = limits
-        most = limits.decompressed_bytes
-        self._most = limits.body_bytes if most is None else most
-        self._came = 0  # bytes
+        self._message = message
+        self._taken = 0  # bytes of what came that are in what went
         self._went = 0
         self._members = 0
         self._begun = False  # whether there is a body: to a HEAD there is none, coded or not
@@ -57,7 +68,6 @@ class GzipMessageDelegate(HTTPMessageDelegate):
         if self._decompressor is None:
             return self._delegate.data_received(chunk)
         self._begun = True
-        self._came += len(chunk)
         pieces = self._decompress(chunk)
         for piece in pieces:
             pending = self._delegate.data_received(piece)
@@ -84,11 +94,14 @@ class GzipMessageDelegate(HTTPMessageDelegate):
                     return
                 self._next_member()
                 continue
+            room = min(self._limits.piece_bytes, RATIO_STEP - self._went % RATIO_STEP)
             try:
-                piece = decompressor.decompress(data, self._limits.piece_bytes)
+                piece = decompressor.decompress(data, room)
             except zlib.error as error:
                 raise HTTPInputError(f"Invalid gzip body ({error})") from error
-            data = decompressor.unused_data if decompressor.eof else decompressor.unconsumed_tail
+            rest = decompressor.unused_data if decompressor.eof else decompressor.unconsumed_tail
+            self._taken += len(data) - len(rest)
+            data = rest
             if piece:
                 self._went += len(piece)
                 self._check_size()
@@ -97,10 +110,16 @@ class GzipMessageDelegate(HTTPMessageDelegate):
                 return
 
     def _check_size(self) -> None:
-        if self._went > self._most:
+        limits, went = self._limits, self._went
+        most = limits.decompressed_bytes
+        if most is None:
+            most = self._message.max_body_size
+        if went > (limits.body_bytes if most is None else most):
             raise HTTPInputError("Decompressed body too large", 413)
-        ratio = self._limits.decompressed_ratio
-        if ratio is not None and self._went > max(ANY_RATIO_BYTES, self._came * ratio):
+        ratio = limits.decompressed_ratio
+        if ratio is None or went <= ANY_RATIO_BYTES or went % RATIO_STEP:
+            return
+        if went > self._taken * ratio:
             raise HTTPInputError("Body decompresses to too many times its size", 413)
 
     def trailers_received(self, trailers: HTTPHeaders) -> Awaitable[None] | None:

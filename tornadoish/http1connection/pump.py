@@ -23,6 +23,7 @@ from tornadoish.http1.states import (
     CLOSED,
     DRAIN,
     GONE,
+    HANDOVER,
     HEAD,
     REUSE,
     SWITCHED,
@@ -42,15 +43,20 @@ from tornadoish.log import app_log, gen_log
 
 PEER = Named("PEER", "bytes have to arrive")
 PUMP = Named("PUMP", "we are at it, in this very call stack")
+LATER = Named("LATER", "others have their turn, then we go on with what is in the buffer")
 DELEGATE = Named("DELEGATE", "an awaitable of the delegate's has to be done")
 ANSWER = Named("ANSWER", "the message has been read, its answer has to be finished")
 ROOM = Named("ROOM", "the peer has to take the answers that it has, the next request waits")
 LINGER = Named("LINGER", "nothing is sent any more, what arrives is dropped")
 OVER = Named("OVER", "closed or handed over")
-TURNS = (PEER, PUMP, DELEGATE, ANSWER, ROOM, LINGER, OVER)
+TURNS = (PEER, PUMP, LATER, DELEGATE, ANSWER, ROOM, LINGER, OVER)
 
-#: messages after which other connections get their turn
+#: messages, and pieces of a body, after which other connections get their turn
 MESSAGES_PER_TURN = 64
+PIECES_PER_TURN = 32
+#: bytes that are read while an answer is waited for: so many can come before a peer that goes away
+#: is no longer noticed
+READ_AHEAD = 16 * 1024
 
 _EAGER: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 
@@ -71,6 +77,8 @@ class Message(HTTPConnection):
     task: asyncio.Task[Any] | None = None
     #: whether that is cancelled when the peer goes away
     cancel_on_close = False
+    #: bytes that the body may have, where that is not what the limits say
+    max_body_size: int | None = None
 
     def set_close_callback(self, callback: Callable[[], None] | None) -> None:
         """Call ``callback`` if the connection is closed before ``finish``."""
@@ -154,7 +162,7 @@ class MessagePump:
         if self.turn is LINGER:
             self._drop()
             return True
-        return False
+        return self.turn is ANSWER and len(self.stream.buffer) < READ_AHEAD
 
     def end_of_input(self) -> None:
         if self.turn is PEER and self.reader.state is BODY:
@@ -184,7 +192,7 @@ class MessagePump:
         if stream.closed() or turn is OVER or turn is ANSWER or turn is ROOM:
             return  # the stream itself sees to it that what was written is taken
         if turn is LINGER:
-            self._linger_on(self.limits.linger_seconds)
+            self._linger_on()
         elif turn is DELEGATE:
             if state is BODY:
                 stream.set_deadline(0)  # as soon as the delegate is ready to hear of it
@@ -219,9 +227,11 @@ class MessagePump:
                 stream.uncork()
         if self.message is not None:
             self._left_open()
-        if self.turn is not PEER and stream.buffer.data:
+        turn = self.turn
+        waits = stream.buffer.data and turn is not PEER
+        if waits and (turn is not ANSWER or len(stream.buffer) >= READ_AHEAD):
             return False
-        if stream.paused and self.turn is not OVER:
+        if stream.paused and turn is not OVER:
             stream.resume_reading()  # whoever is waited for, a peer that goes away is noticed
         return True
 
@@ -238,12 +248,13 @@ class MessagePump:
             self._step()
 
     def _pump_later(self) -> None:
-        self.turn = PEER
-        asyncio.get_running_loop().call_soon(self._pump_if_peer)
+        """Let others have their turn. Until then nothing more is read: the buffer would grow."""
+        self.turn = LATER
+        asyncio.get_running_loop().call_soon(self._pump_if_later)
 
-    def _pump_if_peer(self) -> None:
-        if self.turn is PEER:
-            self._pump()
+    def _pump_if_later(self) -> None:
+        if self.turn is LATER and not self._pump():
+            self.stream.pause_reading()
 
     def _step(self) -> None:
         """Handle one event, or as many as the delegate takes without waiting."""
@@ -280,6 +291,7 @@ class MessagePump:
         reader = self.reader
         if reader.expects_continue:
             self._send_continue()
+        pieces = 0
         while self.turn is PUMP:
             delegate = message.delegate
             if delegate is not None and reader.state is BODY and self._is_answered():
@@ -293,6 +305,9 @@ class MessagePump:
                 if type(event) is bytes:
                     if self._pace is not None:
                         self._pace.moved(len(event))
+                    pieces += 1
+                    if pieces == PIECES_PER_TURN:
+                        self._pump_later()
                     if delegate is not None:
                         pending = delegate.data_received(event)
                         if pending is not None:
@@ -343,6 +358,8 @@ class MessagePump:
         elif verdict is GONE:  # a stream that is somebody else's may be closed, too
             self._end_message()
             self._over()
+        elif verdict is HANDOVER:
+            self.turn = ANSWER  # whoever has sent the 101 takes the stream, or ends it
         elif self.stream.closed():
             self.turn = ANSWER  # stream_closed() comes next
         elif verdict is WAIT:
@@ -363,12 +380,9 @@ class MessagePump:
             self._pump()
 
     def _finish_connection(self) -> None:
-        """Both halves have come to their last message."""
+        """Both halves have come to their last message. The peer may not know that yet."""
         self._end_message()
-        if self.reader.state is BODY or self.reader.state is CLOSED or self.stream.buffer:
-            self._linger(self.limits.linger_seconds)
-        else:
-            self.stream.close()
+        self._linger()
 
     def answered(self) -> None:
         """The answer to the current message has been finished."""
@@ -384,9 +398,10 @@ class MessagePump:
                 return
         self._conclude()
         if self.turn is PEER:
-            self.stream.resume_reading()
             if self.stream.buffer.data:
                 self._pump_later()
+            else:
+                self.stream.resume_reading()
 
     # -- waiting for a delegate
 
@@ -451,7 +466,10 @@ class MessagePump:
         message = self.message
         context = None if message is None else message.context
         known = message is not None  # and so its method, by which an answer has a body or none
-        gen_log.info("Malformed HTTP message from %s: %s", context or self._peer(), error.message)
+        if error.status != 500:  # else it is our fault, and has been logged
+            gen_log.info(
+                "Malformed HTTP message from %s: %s", context or self._peer(), error.message
+            )
         self._end_message()
         writer = self.writer
         if self.reader.state is SWITCHED:
@@ -459,6 +477,8 @@ class MessagePump:
             return
         if self.reader.is_client or (writer.state is not HEAD and not self._is_answered()):
             # Nobody to be answered, or an answer that stands in the middle: it must not look whole.
+            if writer.ends_by_closing and not self.reader.is_client:
+                self.stream.reset()
             self.stream.close()
             return
         if writer.state is HEAD:
@@ -479,7 +499,7 @@ class MessagePump:
                 headers["Retry-After"] = "1"
             self.stream.write(writer.response(writer_line, headers, body))
             writer.end()
-        self._linger(self.limits.linger_seconds)
+        self._linger()
 
     def _peer(self) -> object:
         return self.stream.get_extra_info("peername")
@@ -527,21 +547,29 @@ class MessagePump:
 
     # -- lingering: RFC 9112, 9.6
 
-    def _linger(self, seconds: float) -> None:
+    def _linger(self) -> None:
         """Half-close, and drop what arrives for a while: closing at once would reset the
         connection and could take the answer with it."""
+        stream = self.stream
+        more = self.reader.state is BODY or self.reader.state is CLOSED or bool(stream.buffer)
         self.reader.close()
+        if not more and stream.ssl_object is not None:
+            stream.close()  # TLS has no half-close here: the end itself tells the peer
+            return
         self.turn = LINGER
-        self.stream.write_eof()
-        self.stream.set_deadline(seconds)
+        stream.write_eof()
+        stream.set_deadline(self._linger_seconds())
         self._drop()
-        self.stream.resume_reading()
+        stream.resume_reading()
 
-    def _linger_on(self, seconds: float) -> None:
+    def _linger_seconds(self) -> float:
+        return self.limits.linger_seconds
+
+    def _linger_on(self) -> None:
         """The time is over; but a slow peer, if it is no slower than is allowed, gets all of its
         last answer, and only then begins its time to see the end."""
         if self._is_on_its_way():
-            self.stream.set_deadline(seconds)
+            self.stream.set_deadline(self._linger_seconds())
         else:
             self.stream.close()
 

@@ -28,7 +28,7 @@ from tornadoish.http1connection.connection import HTTP1Connection
 from tornadoish.http1connection.gzip import GzipMessageDelegate
 from tornadoish.http1connection.keeper import ConnectionState, Keeper
 from tornadoish.http1connection.parameters import HTTP1ConnectionParameters
-from tornadoish.http1connection.pump import OVER, PEER, PUMP, MessagePump
+from tornadoish.http1connection.pump import LINGER, OVER, PEER, PUMP, MessagePump
 from tornadoish.httputil.delegates import HTTPServerConnectionDelegate
 from tornadoish.httputil.errors import HTTPInputError
 from tornadoish.httputil.headers import HTTPHeaders
@@ -37,8 +37,11 @@ from tornadoish.iostream import NEVER, IOStream
 
 #: seconds that a connection which was just accepted as its server stops has for its first request
 FIRST_REQUEST_SECONDS = 1.0
-#: seconds in which an idle connection that is closed as its server stops is not reset
-IDLE_LINGER_SECONDS = 1.0
+#: seconds in which the next request on an idle connection is still answered as its server stops:
+#: the client may have sent it before it could know
+RACE_SECONDS = 0.1
+#: seconds in which a connection that ends as its server stops is not reset
+STOP_LINGER_SECONDS = 1.0
 
 
 class HTTP1ServerConnection(MessagePump):
@@ -108,6 +111,8 @@ class HTTP1ServerConnection(MessagePump):
             self._closed = asyncio.get_running_loop().create_future()
         closed = self._closed
         self.stream.close()
+        if self._waited_for is not None:
+            self._waited_for.cancel()  # else a delegate that is stuck would keep us for ever
         await asyncio.shield(closed)
 
     # -- a server that stops
@@ -122,19 +127,22 @@ class HTTP1ServerConnection(MessagePump):
             if self._heading:  # just accepted: its first request may be on its way
                 self.stream.set_deadline(FIRST_REQUEST_SECONDS)
             else:
-                self._close_if_idle()
+                self._close_soon()
+        elif self.turn is LINGER:
+            self.stream.set_deadline(self._linger_seconds())
 
-    def _close_if_idle(self, passes: int = 3) -> None:
-        """Close, unless a request has come. One that is at this host already is read and answered:
-        that is what the passes of the loop are for. One that comes later finds the connection half
-        closed, and is not reset."""
-        if self.message is None and self.turn is PEER and not self.stream.buffer:
-            if passes:
-                asyncio.get_running_loop().call_soon(self._close_if_idle, passes - 1)
-            elif self.stream.ssl_object is None:
-                self._linger(min(self.limits.linger_seconds, IDLE_LINGER_SECONDS))
-            else:
-                self.stream.close()
+    def _close_soon(self) -> None:
+        """Nothing is asked at the moment. A request that is on its way is read and answered; one
+        that comes later finds the connection half closed, and is not reset."""
+        asyncio.get_running_loop().call_later(RACE_SECONDS, self._close_if_idle)
+
+    def _close_if_idle(self) -> None:
+        if self.message is None and self.turn is PEER:
+            self._linger()
+
+    def _linger_seconds(self) -> float:
+        seconds = self.limits.linger_seconds
+        return min(seconds, STOP_LINGER_SECONDS) if self.keeper.draining else seconds
 
     def cut(self) -> bool:
         """End the connection at once. True: there was a request that is not answered now."""
@@ -176,7 +184,7 @@ class HTTP1ServerConnection(MessagePump):
         """The first calls for a message, in its context."""
         delegate = self._start_request(self, message)
         if self.params.decompress:
-            delegate = GzipMessageDelegate(delegate, self.limits)
+            delegate = GzipMessageDelegate(delegate, self.limits, message)
         message.delegate = delegate
         pending = delegate.headers_received(line, headers)
         if pending is not None:
@@ -204,7 +212,7 @@ class HTTP1ServerConnection(MessagePump):
         if self.turn is not PUMP or not stream.buffer.data:
             self.turn = PEER
             if not self.keeps_alive:  # the head of the answer went out before that was known
-                asyncio.get_running_loop().call_soon(self._close_if_idle)
+                self._close_soon()
 
     def _left_open(self) -> None:
         if not self._counted:

@@ -67,9 +67,9 @@ class SinglePump(MessagePump):
         result: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._result = result
         message = self.message
-        if self.params.decompress:
-            delegate = GzipMessageDelegate(delegate, self.limits)
         if message is not None:
+            if self.params.decompress:
+                delegate = GzipMessageDelegate(delegate, self.limits, message)
             message.delegate = delegate
         if self.stream.closed() and (self.reader.is_client or not self.stream.buffer):
             self._ended = True  # an answer may have come while the request was being written

@@ -16,6 +16,7 @@ from typing import Any, cast
 from tornadoish.http1.limits import Limits
 from tornadoish.http1connection import HTTP1ConnectionParameters, HTTP1ServerConnection
 from tornadoish.http1connection.keeper import ConnectionHook, Keeper
+from tornadoish.http1connection.server import FIRST_REQUEST_SECONDS
 from tornadoish.httpserver.context import HTTPRequestContext, _ProxyAdapter
 from tornadoish.httpserver.proxies import Proxies
 from tornadoish.httputil import (
@@ -146,9 +147,9 @@ class HTTPServer(TCPServer, HTTPServerConnectionDelegate):
 
         Nothing more is accepted. The application is told (``on_drain`` of ``request_callback``).
         Idle connections are closed; requests that have begun are answered, with
-        ``Connection: close``, and what has reached this host already is one of them. When all are
-        closed, or ``grace`` seconds are over, the rest is cut: connections are aborted, detached
-        ones too, and the tasks of their handlers cancelled.
+        ``Connection: close``, and what has reached this host already, or does so a moment later, is
+        one of them. When all are closed, detached ones too, or ``grace`` seconds are over, the rest
+        is cut: connections are aborted and the tasks of their handlers cancelled.
 
         :returns: how many requests and detached connections were cut; logged, too.
         """
@@ -161,7 +162,10 @@ class HTTPServer(TCPServer, HTTPServerConnectionDelegate):
         for connection in list(self._connections):
             connection.drain()  # those that come from now on do so by themselves
         await self.stop_accepting()
+        loop = asyncio.get_running_loop()
+        silent = loop.call_later(FIRST_REQUEST_SECONDS, self.abort_openings)
         await self._wait_until_empty(grace)
+        silent.cancel()
         self.abort_openings()
         cut = [connection.cut() for connection in list(self._connections)].count(True)
         for stream in [stream for stream in self._detached if not stream.closed()]:
