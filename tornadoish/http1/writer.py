@@ -33,6 +33,7 @@ _CHUNKED = -1
 _UNTIL_CLOSE = -2
 _BODYLESS = frozenset((*range(100, 200), 204, 304))  # RFC 9112, 6.3
 _NOTHING = -3  # the answer to a HEAD: what is written is counted by nobody and goes nowhere
+_ASIDE = -4  # somebody else is sending part of it: nothing, not even its end, may be written
 
 Pairs = list[tuple[str, str]]
 
@@ -58,12 +59,13 @@ class Writer:
     caller lowers it before the head (the request said close), the head may lower it further.
     """
 
-    __slots__ = ("_method", "_usual", "_version", "left", "persists", "state")
+    __slots__ = ("_method", "_set_aside", "_usual", "_version", "left", "persists", "state")
 
     def __init__(self) -> None:
         self.state: State = HEAD
         self.persists = True
         self.left = 0  # bytes of the body still to be written, or one of the marks above
+        self._set_aside = 0  # what ``left`` is again when somebody else has sent his part
         self._method = ""  # as a server: of the request
         self._version = "HTTP/1.1"  # as a server: of the request
         # As a server: a request that is not a HEAD, of 1.1, on a connection that lives on (so it is
@@ -216,9 +218,40 @@ class Writer:
             if len(chunk) > left:
                 raise HTTPOutputError(f"{len(chunk)} bytes of body where {left} were announced")
             self.left = left - len(chunk)
+        elif left == _ASIDE:
+            raise HTTPOutputError("Body data while a file is being sent")
         if left == _CHUNKED and chunk:
             return b"%x\r\n%b\r\n" % (len(chunk), chunk)
         return b"" if left == _NOTHING else chunk
+
+    def set_aside(self, count: int) -> bool:
+        """Somebody else sends the next ``count`` bytes of the body, not through here; until
+        :meth:`take_back` nothing may be written. False: their framing has to be written around
+        them (chunks), or they must not be sent (the answer to a HEAD): use :meth:`data`.
+
+        :raises HTTPOutputError: as of :meth:`data`.
+        """
+        if self.state is not BODY or self.left == _ASIDE:
+            raise HTTPOutputError("A file outside of a message, or while another is being sent")
+        left = self.left
+        if 0 <= left < count:
+            raise HTTPOutputError(f"{count} bytes of body where {left} were announced")
+        if left < 0 and left != _UNTIL_CLOSE:
+            return False
+        self._set_aside = left
+        self.left = _ASIDE
+        return True
+
+    @property
+    def sends_nothing(self) -> bool:
+        """Whether the body of this message goes nowhere: it answers a HEAD."""
+        return self.left == _NOTHING
+
+    def take_back(self, sent: int) -> None:
+        """So many of the bytes that were set aside have been sent; more may be written."""
+        if self.state is BODY and self.left == _ASIDE:
+            left = self._set_aside
+            self.left = left - sent if left >= 0 else left
 
     def end(self, trailers: HTTPHeaders | None = None) -> bytes:
         """The end of the body, with the fields that come behind it if it is chunked.
@@ -229,8 +262,10 @@ class Writer:
         if self.state is not BODY:
             raise HTTPOutputError("The end of a message that has not begun")
         left = self.left
-        if left > 0:
+        if left and (left > 0 or left == _ASIDE):
             self.close()
+            if left == _ASIDE:
+                raise HTTPOutputError("The end of a message while a file is being sent")
             raise HTTPOutputError(f"{left} bytes of body missing of what was announced")
         last = b"0\r\n\r\n" if left == _CHUNKED else b""
         if trailers and last:
@@ -244,6 +279,11 @@ class Writer:
                 self.close()
                 raise HTTPOutputError(f"{name} must not be a trailer")
         return f"{_lines('0', trailers)}\r\n".encode("latin-1")
+
+    @property
+    def ends_by_closing(self) -> bool:
+        """Whether a body is on its way whose end nothing but the end of the connection tells."""
+        return self.state is BODY and self.left == _UNTIL_CLOSE
 
     # -- what comes after
 
@@ -279,11 +319,6 @@ def _to_int(length: str) -> int:
     if not (length.isascii() and length.isdigit()) or len(length) > 18:
         raise HTTPOutputError(f"Invalid Content-Length {length!r}")
     return int(length)
-
-    @property
-    def ends_by_closing(self) -> bool:
-        """Whether a body is on its way whose end nothing but the end of the connection tells."""
-        return self.state is BODY and self.left == _UNTIL_CLOSE
 
 
 def _length_or_chunked(index: dict[str, str], may_chunk: bool) -> tuple[int, str]:

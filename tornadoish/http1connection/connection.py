@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import copy_context
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from tornadoish.http1.states import BODY
+from tornadoish.http1connection.files import write_file
 from tornadoish.http1connection.parameters import HTTP1ConnectionParameters
 from tornadoish.http1connection.pump import PUMP, Message, MessagePump
 from tornadoish.http1connection.single import SinglePump
@@ -20,6 +22,11 @@ from tornadoish.httputil.errors import HTTPOutputError
 from tornadoish.httputil.headers import HTTPHeaders
 from tornadoish.httputil.startline import RequestStartLine, ResponseStartLine
 from tornadoish.iostream import IOStream, StreamClosedError
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from _typeshed import FileDescriptorLike
 
 #: pieces of a body after which whoever writes them lets others have their turn, if it waits
 PIECES_PER_TURN = 16
@@ -128,6 +135,10 @@ class HTTP1Connection(Message):
         elif (
             self.no_keep_alive
             # If it is refused before it was told to go on, nobody knows whether its body comes.
+            or reader.expects_continue
+            # More than is drained, should this answer end before it.
+            or (not reader.is_client and reader.body_left > pump.limits.drain_bytes)
+        ):
             pump.writer.close_after()
 
     def write(self, chunk: bytes) -> asyncio.Future[None]:
@@ -135,10 +146,6 @@ class HTTP1Connection(Message):
         pump = self.pump
         if pump is None:
             return _closed()
-            or reader.expects_continue
-            # More than is drained, should this answer end before it.
-            or (not reader.is_client and reader.body_left > pump.limits.drain_bytes)
-        ):
         data = pump.writer.data(chunk)
         self._pieces += 1
         try:
@@ -148,6 +155,13 @@ class HTTP1Connection(Message):
         # Waiting for what is done does not let anybody else run; nor would this one ever hear that
         # its peer is gone.
         return _next_turn() if self._pieces % PIECES_PER_TURN == 0 and room.done() else room
+
+    def write_file(
+        self, file: FileDescriptorLike, offset: int, count: int
+    ) -> Coroutine[Any, Any, None]:
+        """See :meth:`HTTPConnection.write_file`."""
+        fd = file if isinstance(file, int) else file.fileno()
+        return write_file(self, fd, offset, count)
 
     def finish(self, trailers: HTTPHeaders | None = None) -> None:
         """See :meth:`HTTPConnection.finish`."""
@@ -207,6 +221,8 @@ class HTTP1Connection(Message):
         """See :meth:`HTTPConnection.abort`: what has been written goes out, then it is closed; but
         where the end of the connection would be the end of the answer, it is reset."""
         self._close_callback = self.task = None
+        if self.stream is not None and self.pump is not None and self.pump.writer.ends_by_closing:
+            self.stream.reset()
         self.close()
 
     def close(self) -> None:
@@ -221,8 +237,6 @@ def _next_turn() -> asyncio.Future[None]:
     future: asyncio.Future[None] = loop.create_future()
     loop.call_soon(_set_done, future)
     return future
-        if self.stream is not None and self.pump is not None and self.pump.writer.ends_by_closing:
-            self.stream.reset()
 
 
 def _set_done(future: asyncio.Future[None]) -> None:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from asyncio import Future, Task
 
+    from _typeshed import FileDescriptorLike
+
     from tornadoish.httputil.headers import HTTPHeaders
     from tornadoish.httputil.startline import RequestStartLine, ResponseStartLine
 
@@ -98,11 +100,11 @@ class HTTPMessageDelegate:
 class HTTPConnection:
     """The way back: how the answer to one request is written.
 
-    The legal order is ``write_headers`` once, ``write`` any number of times, ``finish`` once; and
-    before it interim heads (status 100 to 199), any number of them. The futures of the first two
-    are flow control: they are done when the peer has taken enough that more may be written, at once
-    in the usual case, and fail with :class:`tornadoish.iostream.StreamClosedError` when the
-    connection is gone.
+    The legal order is ``write_headers`` once, ``write`` and ``write_file`` any number of times,
+    ``finish`` once; and before it interim heads (status 100 to 199), any number of them. The
+    futures of the first two are flow control: they are done when the peer has taken enough that
+    more may be written, at once in the usual case, and fail with
+    :class:`tornadoish.iostream.StreamClosedError` when the connection is gone.
     """
 
     __slots__ = ()
@@ -124,6 +126,27 @@ class HTTPConnection:
         """Write a piece of the body.
 
         :raises HTTPOutputError: more than the Content-Length that was announced.
+        """
+        raise NotImplementedError
+
+    def write_file(self, file: FileDescriptorLike, offset: int, count: int) -> Awaitable[None]:
+        """Write part of a file as the next bytes of the body (ours alone, not Tornado's). Until
+        the awaitable is done, which it is when the last of them has been handed over, nothing else
+        may be written, and ``file`` must stay open.
+
+        A connection need not have it: this one raises before anything is written. Whoever calls it
+        then reads the file himself and writes its pieces, each when the future of the one before is
+        done. Whether a connection has it does not change.
+
+        :param file: a regular file, open for reading: its descriptor, or what has a ``fileno()``.
+        :param offset: bytes of the file before the part.
+        :param count: bytes of the part.
+        :raises NotImplementedError: this connection can only :meth:`write`.
+        :raises HTTPOutputError: more than the Content-Length that was announced; or the file ended
+            before ``count`` bytes: then the connection is closed, for the peer cannot know
+            otherwise.
+        :raises StreamClosedError: the connection is gone.
+        :raises OSError: the file cannot be read; the connection is closed.
         """
         raise NotImplementedError
 

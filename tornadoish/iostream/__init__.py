@@ -7,6 +7,14 @@ from tornadoish.iostream.errors import (
     StreamClosedError,
     UnsatisfiableReadError,
 )
+from tornadoish.iostream.files import (
+    at_hand,
+    can_send_file,
+    copy_file,
+    read_at,
+    read_soon,
+    send_file,
+)
 from tornadoish.iostream.stream import IOStream, SSLIOStream
 
 __all__ = [
@@ -19,4 +27,10 @@ __all__ = [
     "StreamClosedError",
     "StreamReceiver",
     "UnsatisfiableReadError",
+    "at_hand",
+    "can_send_file",
+    "copy_file",
+    "read_at",
+    "read_soon",
+    "send_file",
 ]

@@ -98,6 +98,9 @@ class GZipContentEncoding(OutputTransform):
             return chunk
         return compress(chunk, finishing)
 
+    def passes_on(self) -> bool:
+        return self._compress is None
+
     def takes_long(self, status_code: int, headers: HTTPHeaders, chunk: bytes) -> bool:
         if self._coding is None or len(chunk) < self.THREAD_LENGTH:
             return False

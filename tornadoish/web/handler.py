@@ -175,7 +175,7 @@ class RequestHandler(Events):
                     return None
                 called = True
                 pending = self._call_method()
-                if pending is None:
+                if pending is None or _is_done(pending):
                     if self._auto_finish and not self._finished:
                         self.finish()
                     return None
@@ -214,6 +214,14 @@ class RequestHandler(Events):
 
 
 def stream_request_body(cls: type[RequestHandler]) -> type[RequestHandler]:
+def _is_done(pending: Awaitable[Any]) -> bool:
+    """Whether there is nothing to wait for. Raises what it has failed with."""
+    if asyncio.isfuture(pending) and pending.done() and not pending.cancelled():
+        pending.result()
+        return True
+    return False
+
+
     """Class decorator: the body is not collected but given to ``data_received`` as it arrives.
 
     ``prepare`` is called when the head is there, the method when the body has been read.

@@ -24,6 +24,14 @@ class OutputTransform:
         """Any later piece."""
         return chunk
 
+    def passes_on(self) -> bool:
+        """Whether every later piece comes out as it goes in (ours alone, not Tornado's): then a
+        file need not be read to be sent.
+
+        Asked when the head has been sent.
+        """
+        return False
+
     def takes_long(self, status_code: int, headers: HTTPHeaders, chunk: bytes) -> bool:
         """Whether transforming ``chunk`` would keep the event loop from other work for too long
         (ours alone, not Tornado's).
