@@ -213,7 +213,6 @@ class RequestHandler(Events):
                 step = next(steps, None)
 
 
-def stream_request_body(cls: type[RequestHandler]) -> type[RequestHandler]:
 def _is_done(pending: Awaitable[Any]) -> bool:
     """Whether there is nothing to wait for. Raises what it has failed with."""
     if asyncio.isfuture(pending) and pending.done() and not pending.cancelled():
@@ -222,6 +221,7 @@ def _is_done(pending: Awaitable[Any]) -> bool:
     return False
 
 
+def stream_request_body(cls: type[RequestHandler]) -> type[RequestHandler]:
     """Class decorator: the body is not collected but given to ``data_received`` as it arrives.
 
     ``prepare`` is called when the head is there, the method when the body has been read.
