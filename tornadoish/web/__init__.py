@@ -14,6 +14,7 @@ from tornadoish.web.handler import (
     _has_stream_request_body,
     stream_request_body,
 )
+from tornadoish.web.modules import TemplateModule, UIModule
 from tornadoish.web.signing import (
     DEFAULT_SIGNED_VALUE_MIN_VERSION,
     DEFAULT_SIGNED_VALUE_VERSION,
@@ -22,6 +23,7 @@ from tornadoish.web.signing import (
     get_signature_key_version,
 )
 from tornadoish.web.simple import ErrorHandler, FallbackHandler, RedirectHandler
+from tornadoish.web.templates import Jinja2Loader
 from tornadoish.web.transforms import OutputTransform
 
 __all__ = [
@@ -34,10 +36,13 @@ __all__ = [
     "Finish",
     "GZipContentEncoding",
     "HTTPError",
+    "Jinja2Loader",
     "MissingArgumentError",
     "OutputTransform",
     "RedirectHandler",
     "RequestHandler",
+    "TemplateModule",
+    "UIModule",
     "_ApplicationRouter",
     "_HandlerDelegate",
     "_has_stream_request_body",

@@ -38,8 +38,10 @@ from tornadoish.routing import (
 )
 from tornadoish.web.compression import ContentEncoding
 from tornadoish.web.handler import RequestHandler
+from tornadoish.web.modules import collect_ui_methods, collect_ui_modules
 from tornadoish.web.simple import ErrorHandler
 from tornadoish.web.tasks import run_in_task
+from tornadoish.web.templates import LoaderCache, check_engine
 from tornadoish.web.transforms import OutputTransform
 
 _own_execute = RequestHandler._execute
@@ -89,8 +91,10 @@ class Application(ReversibleRouter):
     :param transforms: classes of :class:`OutputTransform` for every answer; without them the
         setting ``compress_response`` stands for :class:`ContentEncoding`.
     :param settings: ``log_function`` (called with each handler when it is done), ``debug``
-        (implies ``serve_traceback``), ``serve_traceback``, ``default_handler_class`` and
-        ``default_handler_args`` (for requests without a route), and whatever handlers look for.
+        (implies ``serve_traceback``, and ``compiled_template_cache=False``), ``serve_traceback``,
+        ``default_handler_class`` and ``default_handler_args`` (for requests without a route),
+        ``ui_modules`` and ``ui_methods`` (``web.modules``), those of templates
+        (``web.templates``), and whatever handlers look for.
     """
 
     def __init__(
@@ -107,6 +111,11 @@ class Application(ReversibleRouter):
         self.settings: dict[str, Any] = settings
         if settings.get("debug"):
             settings.setdefault("serve_traceback", True)
+            settings.setdefault("compiled_template_cache", False)
+        check_engine(settings)
+        self.ui_modules = collect_ui_modules(settings.get("ui_modules", {}))
+        self.ui_methods = collect_ui_methods(settings.get("ui_methods", {}))
+        self.template_loaders = LoaderCache()
         self.wildcard_router = _ApplicationRouter(self, handlers)
         self.default_router = _ApplicationRouter(self, [Rule(AnyMatches(), self.wildcard_router)])
         #: set when a server of this application begins to stop (``HTTPServer.drain``): what would
