@@ -23,6 +23,7 @@ from tornadoish.web.signing import (
     get_signature_key_version,
 )
 from tornadoish.web.simple import ErrorHandler, FallbackHandler, RedirectHandler
+from tornadoish.web.static.handler import StaticFileHandler
 from tornadoish.web.templates import Jinja2Loader
 from tornadoish.web.transforms import OutputTransform
 
@@ -41,6 +42,7 @@ __all__ = [
     "OutputTransform",
     "RedirectHandler",
     "RequestHandler",
+    "StaticFileHandler",
     "TemplateModule",
     "UIModule",
     "_ApplicationRouter",

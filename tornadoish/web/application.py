@@ -40,6 +40,7 @@ from tornadoish.web.compression import ContentEncoding
 from tornadoish.web.handler import RequestHandler
 from tornadoish.web.modules import collect_ui_methods, collect_ui_modules
 from tornadoish.web.simple import ErrorHandler
+from tornadoish.web.static.handler import StaticFileHandler, static_rules
 from tornadoish.web.tasks import run_in_task
 from tornadoish.web.templates import LoaderCache, check_engine
 from tornadoish.web.transforms import OutputTransform
@@ -91,8 +92,10 @@ class Application(ReversibleRouter):
     :param transforms: classes of :class:`OutputTransform` for every answer; without them the
         setting ``compress_response`` stands for :class:`ContentEncoding`.
     :param settings: ``log_function`` (called with each handler when it is done), ``debug``
-        (implies ``serve_traceback``, and ``compiled_template_cache=False``), ``serve_traceback``,
-        ``default_handler_class`` and ``default_handler_args`` (for requests without a route),
+        (implies ``serve_traceback``, and False for ``compiled_template_cache`` and
+        ``static_hash_cache``), ``serve_traceback``, ``default_handler_class`` and
+        ``default_handler_args`` (for requests without a route), ``static_path`` and others of
+        static files (:class:`StaticFileHandler`; their routes come before all others),
         ``ui_modules`` and ``ui_methods`` (``web.modules``), those of templates
         (``web.templates``), and whatever handlers look for.
     """
@@ -112,6 +115,10 @@ class Application(ReversibleRouter):
         if settings.get("debug"):
             settings.setdefault("serve_traceback", True)
             settings.setdefault("compiled_template_cache", False)
+            settings.setdefault("static_hash_cache", False)
+        if settings.get("static_path"):
+            settings.setdefault("static_handler_class", StaticFileHandler)
+            handlers = [*static_rules(settings), *(handlers or [])]
         check_engine(settings)
         self.ui_modules = collect_ui_modules(settings.get("ui_modules", {}))
         self.ui_methods = collect_ui_methods(settings.get("ui_methods", {}))
