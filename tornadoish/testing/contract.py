@@ -1,8 +1,7 @@
-"""Tools for tests: so far, the check that a protocol keeps the contract with its delegates.
+"""The check that a protocol keeps the contract with its delegates.
 
 ``check_message_delegate`` stands between whoever speaks a protocol and whoever answers, and looks
-at the order of the calls. Tests of this package and of other people's protocols use it; nothing
-else in the package imports this module.
+at the order of the calls. Tests of this package and of other people's protocols use it.
 """
 
 from __future__ import annotations
