@@ -412,6 +412,7 @@ class Exchange:
         self.request._finish_time = time()
         self.application.log_request(self)
         self.on_finish()
+        self._page = None
 
     # -- entity tags and conditions (RFC 9110, 8.8 and 13)
 

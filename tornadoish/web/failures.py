@@ -31,6 +31,8 @@ class Failures(Rendering):
                 self._abandon()
             return
         self.clear()
+        if self._page is not None:
+            self._page.modules.clear()  # they belong to the page that has failed
         reason = kwargs.get("reason")
         if "exc_info" in kwargs:
             exception = kwargs["exc_info"][1]
