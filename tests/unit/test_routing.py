@@ -40,7 +40,7 @@ PATHS = [
     ("/ab*", "/a", {}),
     ("/ab+", "/abb", {}),
     ("/ab{0,2}", "/a", {}),
-    ("/ab{x}", "/ab{x}", {}),
+    (r"/ab\{x\}", "/ab{x}", {}),
     ("/a|/b", "/a/anything", {}),
     ("/a|/b", "/b", {}),
     ("/(?:a|b)/c", "/b/c", {}),
@@ -348,21 +348,27 @@ def test_a_name_given_twice(tornado_or_ours: ModuleType, caplog: pytest.LogCaptu
 # ---- The interface -------------------------------------------------------------------------
 
 
+#: what is not Tornado's
+OURS = {"Converter", "Mount", "register_converter"}
+
+
 def test_names_and_signatures_are_tornados() -> None:
     theirs = pytest.importorskip("tornado.routing")
-    for name in routing.__all__:
+    for name in set(routing.__all__) - OURS:
         if name in ("_RuleList", "_CallableAdapter"):
             continue
         real, ours = getattr(theirs, name), getattr(routing, name)
-        assert list(inspect.signature(ours).parameters) == list(
-            inspect.signature(real).parameters
-        ), name
+        assert parameters(ours) == parameters(real), name
         for method, function in vars(real).items():
             if inspect.isfunction(function):
                 own = getattr(ours, method)
-                assert [*inspect.signature(own).parameters] == [
-                    *inspect.signature(function).parameters
-                ], f"{name}.{method}"
+                # Values of placeholders have names, and groups have none.
+                found = [each for each in parameters(own) if each != "named"]
+                assert found == parameters(function), f"{name}.{method}"
+
+
+def parameters(function: Any) -> list[str]:
+    return list(inspect.signature(function).parameters)
 
 
 def test_reversible_router_is_a_rule_router() -> None:

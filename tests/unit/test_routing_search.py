@@ -69,7 +69,7 @@ def matchers(draw: st.DrawFn) -> Matcher:
     try:
         pattern = re.compile(text, draw(FLAGS)) if kind < 6 else text
         return Odd(pattern) if kind == 6 else PathMatches(pattern)
-    except re.error:
+    except (re.error, ValueError):  # ValueError: a placeholder among what is no template
         return PathMatches("".join(draw(st.lists(LITERALS, max_size=4))))
 
 

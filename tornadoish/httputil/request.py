@@ -68,6 +68,9 @@ class HTTPServerRequest:
     body: bytes = b""
     path: str = ""
     query: str = ""
+    #: what of ``path`` leads to the application that answers, if it is mounted (``routing.Mount``)
+    #: somewhere in another: "/blog", say; else "" (ours alone, not Tornado's)
+    root_path: str = ""
     #: fields that came behind a chunked body, if any (ours alone, not Tornado's)
     trailers: HTTPHeaders | None = None
     _start_time: float

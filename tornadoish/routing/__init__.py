@@ -11,6 +11,8 @@ by overriding `RuleRouter.get_target_delegate`.
 The interface is Tornado's (Tornado: tornado.routing). The search is not: see `index`.
 """
 
+from tornadoish.routing.converters import Converter, register_converter
+from tornadoish.routing.mount import Mount
 from tornadoish.routing.routers import (
     ReversibleRouter,
     ReversibleRuleRouter,
@@ -34,9 +36,11 @@ from tornadoish.routing.rules import (
 
 __all__ = [
     "AnyMatches",
+    "Converter",
     "DefaultHostMatches",
     "HostMatches",
     "Matcher",
+    "Mount",
     "PathMatches",
     "ReversibleRouter",
     "ReversibleRuleRouter",
@@ -49,4 +53,5 @@ __all__ = [
     "_RoutingDelegate",
     "_RuleList",
     "_unquote_or_none",
+    "register_converter",
 ]

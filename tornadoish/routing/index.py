@@ -13,7 +13,8 @@ from functools import wraps
 from operator import itemgetter
 from typing import Any, TypeVar, cast
 
-from tornadoish.routing.rules import Matcher, PathMatches, Rule, plain_text
+from tornadoish.routing.rules import Matcher, PathMatches, Rule
+from tornadoish.routing.templates import plain_text
 
 # A rule, its matcher, and, if the matcher is for one single path, the two spellings of that path
 # which `$` lets through: with a line feed behind it and without.

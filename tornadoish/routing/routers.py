@@ -46,12 +46,23 @@ class Router(HTTPServerConnectionDelegate):
         """Return the delegate for one message; it chooses a handler when the head is there."""
         return _RoutingDelegate(self, server_conn, request_conn)
 
+    def on_drain(self) -> None:
+        for delegate in self._within():
+            delegate.on_drain()
+
+    def _within(self) -> Sequence[HTTPServerConnectionDelegate]:
+        """The delegates that this router may hand requests to, each once; they hear what it hears
+        of its server."""
+        return ()
+
 
 class ReversibleRouter(Router):
     """A router that can also make the URL of a named route (Tornado: ReversibleRouter)."""
 
-    def reverse_url(self, name: str, *args: Any) -> str | None:
+    def reverse_url(self, name: str, /, *args: Any, **named: Any) -> str | None:
         """Return the URL of the route called ``name`` with ``args`` put in, or None if unknown.
+
+        ``named`` (ours alone, not Tornado's): values by the names of a pattern's placeholders.
 
         Raises NotImplementedError unless overridden.
         """
@@ -127,13 +138,14 @@ class _DefaultMessageDelegate(HTTPMessageDelegate):
 class _CallableAdapter(HTTPMessageDelegate):
     """Collects a whole request, then calls a function with it."""
 
-    __slots__ = ("_chunks", "_request", "connection", "request_callback")
+    __slots__ = ("_chunks", "_request", "connection", "request_callback", "root_path")
 
     def __init__(
         self, request_callback: Callable[[HTTPServerRequest], Any], request_conn: HTTPConnection
     ) -> None:
         self.request_callback = request_callback
         self.connection = request_conn
+        self.root_path = ""  # of the request by which the function was found
         self._request: HTTPServerRequest | None = None
         self._chunks: list[bytes] = []
 
@@ -145,6 +157,8 @@ class _CallableAdapter(HTTPMessageDelegate):
             start_line=cast(RequestStartLine, start_line),
             headers=headers,
         )
+        if self.root_path:
+            self._request.root_path = self.root_path
         return None
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
@@ -263,10 +277,12 @@ class RuleRouter(Router):
                 return delegate
         return None
 
-    def on_drain(self) -> None:
-        for rule in self.rules:
-            if isinstance(rule.target, HTTPServerConnectionDelegate):
-                rule.target.on_drain()
+    def _within(self) -> Sequence[HTTPServerConnectionDelegate]:
+        targets = [rule.target for rule in self.rules]
+        found = {
+            id(each): each for each in targets if isinstance(each, HTTPServerConnectionDelegate)
+        }
+        return list(found.values())
 
     def get_target_delegate(
         self, target: Any, request: HTTPServerRequest, **target_params: Any
@@ -286,7 +302,9 @@ class RuleRouter(Router):
         if isinstance(target, HTTPServerConnectionDelegate):
             return target.start_request(request.server_connection, _connection_of(request))
         if callable(target):
-            return _CallableAdapter(partial(target, **target_params), _connection_of(request))
+            adapter = _CallableAdapter(partial(target, **target_params), _connection_of(request))
+            adapter.root_path = request.root_path
+            return adapter
         return None
 
 
@@ -309,18 +327,29 @@ class ReversibleRuleRouter(ReversibleRouter, RuleRouter):
             self.named_rules[rule.name] = rule
         return rule
 
-    def reverse_url(self, name: str, *args: Any) -> str | None:
+    def reverse_url(self, name: str, /, *args: Any, **named: Any) -> str | None:
         """Return the URL of the rule called ``name``, here or in a router that is a target.
 
         None if there is no such rule. For what it raises see `PathMatches.reverse`.
         """
         if name in self.named_rules:
-            return cast("str | None", self.named_rules[name].matcher.reverse(*args))
+            return cast("str | None", self.named_rules[name].matcher.reverse(*args, **named))
         for rule in self.rules:
             if isinstance(rule.target, ReversibleRouter):
-                url = rule.target.reverse_url(name, *args)
+                url = reverse_in(rule.target, name, args, named)
                 if url is not None:
                     return url
+        return None
+
+
+def reverse_in(
+    router: ReversibleRouter, name: str, args: tuple[Any, ...], named: dict[str, Any]
+) -> str | None:
+    """What a nested router makes of ``name``; an Application raises KeyError where it knows none,
+    and that is no reason not to ask the next one."""
+    try:
+        return router.reverse_url(name, *args, **named)
+    except KeyError:
         return None
 
 

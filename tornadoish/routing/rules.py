@@ -10,6 +10,7 @@ from typing import Any, overload
 
 from tornadoish.escape import url_escape, url_unescape, utf8
 from tornadoish.httputil import HTTPServerRequest
+from tornadoish.routing.templates import plain_text, template_of
 from tornadoish.util import import_object
 
 # ---- Rules -----------------------------------------------------------------------------------
@@ -36,9 +37,9 @@ class Rule:
         self.target_kwargs: dict[str, Any] = target_kwargs or {}
         self.name = name
 
-    def reverse(self, *args: Any) -> str | None:
+    def reverse(self, *args: Any, **named: Any) -> str | None:
         """Return the URL that the matcher makes of ``args``, or None if it makes none."""
-        return self.matcher.reverse(*args)
+        return self.matcher.reverse(*args, **named)
 
     def __repr__(self) -> str:
         return (
@@ -88,8 +89,11 @@ class Matcher:
         """
         raise NotImplementedError
 
-    def reverse(self, *args: Any) -> str | None:
-        """Return the URL that would match with ``args``, or None if that cannot be told."""
+    def reverse(self, *args: Any, **named: Any) -> str | None:
+        """Return the URL that would match with ``args``, or None if that cannot be told.
+
+        ``named`` (ours alone, not Tornado's): values by the names of placeholders.
+        """
         return None
 
 
@@ -132,14 +136,33 @@ class PathMatches(Matcher):
 
     What the groups of the pattern match goes to the target as bytes, percent-decoded:
     ``path_kwargs`` (by name) if the groups are named, else ``path_args``.
+
+    A pattern may have placeholders instead (ours alone, not Tornado's): ``{name}`` takes text
+    without a slash, ``{name:path}`` any text, ``{name:int}``, ``{name:float}`` and ``{name:uuid}``
+    what they say, and `register_converter` adds others. They go to ``path_kwargs``, converted; text
+    goes as a group's does. Where a placeholder begins, see `templates`: all regular expressions
+    keep their meaning, but for one with an unescaped ``{name`` in it, which matches no valid URL.
+
+    Attributes: ``regex`` (compiled), and ``template`` (the pattern as it was given, if it has
+    placeholders, else None; ours alone).
     """
+
+    template: str | None = None
+    _template = None
 
     def __init__(self, path_pattern: str | re.Pattern[str]) -> None:
         """``path_pattern``: compiled, and used as it is; or a string, made to match to the end.
 
-        Raises AssertionError if some groups have names and others have none.
+        Raises AssertionError if some groups have names and others have none, and ValueError for
+        wrong placeholders.
         """
-        self.regex = _compile_to_end(path_pattern)
+        if isinstance(path_pattern, str):
+            self._template = template_of(path_pattern)
+        if self._template is not None:
+            self.regex = self._template.regex
+            self.template = self._template.pattern
+        else:
+            self.regex = _compile_to_end(path_pattern)
         # AssertionError is Tornado's type for this; raised by hand it also holds under -O.
         if len(self.regex.groupindex) not in (0, self.regex.groups):
             raise AssertionError(
@@ -154,17 +177,28 @@ class PathMatches(Matcher):
             return None
         if not regex.groups:
             return {}
+        if self._template is not None:
+            values = self._template.values(match)
+            return None if values is None else {"path_args": [], "path_kwargs": values}
         if regex.groupindex:
             named = {name: _unquote_or_none(text) for name, text in match.groupdict().items()}
             return {"path_args": [], "path_kwargs": named}
         return {"path_args": list(map(_unquote_or_none, match.groups())), "path_kwargs": {}}
 
-    def reverse(self, *args: Any) -> str | None:
+    def reverse(self, *args: Any, **named: Any) -> str | None:
         """Return the path with ``args`` in place of the groups, percent-encoded as UTF-8.
 
         Raises ValueError if the pattern is not plain text with groups in it, and AssertionError
         if the number of ``args`` is not that of the groups.
+
+        Placeholders also take their values by name. Raises TypeError then if there are too many or
+        too few, and ValueError for a value that the pattern would not match: what is returned
+        leads back to this rule with the same values.
         """
+        if self._template is not None:
+            return self._template.reverse(args, named)
+        if named:
+            raise TypeError(f"the pattern {self.regex.pattern} has no placeholders for {[*named]}")
         pieces = self._pieces()
         if pieces is None:
             raise ValueError(f"cannot make a URL from the pattern {self.regex.pattern}")
@@ -189,6 +223,8 @@ class PathMatches(Matcher):
         This does not parse the pattern: one that has other parentheses than those of its groups,
         or groups within groups, or an escape that stands for no character, is given up.
         """
+        if self._template is not None:
+            return self._template.pieces
         pattern = self.regex.pattern.removeprefix("^").removesuffix("$")
         head, *groups = pattern.split("(")
         if len(groups) != self.regex.groups:
@@ -209,24 +245,6 @@ def _compile_to_end(pattern: str | re.Pattern[str]) -> re.Pattern[str]:
     if isinstance(pattern, str):
         return re.compile(pattern if pattern.endswith("$") else pattern + "$")
     return pattern
-
-
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-
-
-def plain_text(pattern: str) -> str:
-    """Return ``pattern`` without the backslashes that only take a character's meaning away.
-
-    Raises ValueError for one that gives a meaning, as in ``\\d``.
-    """
-
-    def character(escape: re.Match[str]) -> str:
-        char = escape[1]
-        if char.isascii() and char.isalnum():
-            raise ValueError(f"{escape[0]} stands for no single character")
-        return char
-
-    return _ESCAPE.sub(character, pattern)
 
 
 @overload

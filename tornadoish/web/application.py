@@ -192,12 +192,14 @@ class Application(ReversibleRouter):
         """A delegate that answers ``request`` with a new ``target_class``."""
         return _HandlerDelegate(self, request, target_class, target_kwargs, path_args, path_kwargs)
 
-    def reverse_url(self, name: str, *args: Any) -> str:
+    def reverse_url(self, name: str, /, *args: Any, **named: Any) -> str:
         """The path of the route called ``name``, with ``args`` in its groups.
 
+        :param named: values by the names of the pattern's placeholders (ours alone).
         :raises KeyError: there is none.
+        :raises ValueError: a placeholder cannot take its value (``PathMatches.reverse``).
         """
-        url = self.default_router.reverse_url(name, *args)
+        url = self.default_router.reverse_url(name, *args, **named)
         if url is None:
             raise KeyError(f"{name} not found in named urls")
         return url

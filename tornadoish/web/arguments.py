@@ -100,9 +100,15 @@ class Arguments(Exchange):
         except UnicodeDecodeError:
             raise HTTPError(400, "Invalid unicode in %s: %r", name or "url", value[:40]) from None
 
-    def reverse_url(self, name: str, *args: Any) -> str:
-        """The path of the application's route called ``name``, with ``args`` in its groups."""
-        return self.application.reverse_url(name, *args)
+    def reverse_url(self, name: str, /, *args: Any, **named: Any) -> str:
+        """The path of the application's route called ``name``, with ``args`` in its groups; below
+        where the application is mounted, if it is.
+
+        :param named: values by the names of the pattern's placeholders (ours alone).
+        :raises KeyError: there is no such route.
+        :raises ValueError: a placeholder cannot take its value.
+        """
+        return self.request.root_path + self.application.reverse_url(name, *args, **named)
 
     def require_setting(self, name: str, feature: str = "this feature") -> None:
         """Raise unless the application has the setting ``name``, which ``feature`` needs."""

@@ -154,10 +154,11 @@ class RequestHandler(Events):
 
     def _decode_path(self, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
         decode = self.decode_argument
-        self.path_args = [arg if arg is None else decode(arg) for arg in args]
-        if kwargs:
+        self.path_args = [decode(arg) if isinstance(arg, bytes) else arg for arg in args]
+        if kwargs:  # what is no bytes is a group that took no part, or has been converted
             self.path_kwargs = {
-                name: arg if arg is None else decode(arg, name=name) for name, arg in kwargs.items()
+                name: decode(arg, name=name) if isinstance(arg, bytes) else arg
+                for name, arg in kwargs.items()
             }
 
     def _set_prepared(self) -> None:
