@@ -254,3 +254,12 @@ async def test_writes_behind_one_that_failed_are_not_tried(
         await soon(futures[-1])
     assert stream.closed()
     assert [record for record in caplog.records if record.name == "asyncio"] == []
+
+
+async def test_the_close_callback_of_a_stream_that_nobody_uses(streams: Streams) -> None:
+    stream, peer = streams.pair()
+    closed = asyncio.Event()
+    stream.set_close_callback(closed.set)
+    peer.close()
+    await soon(closed.wait())
+    assert stream.closed()

@@ -301,3 +301,26 @@ async def test_what_a_peer_sends_to_nobody_is_not_hoarded(streams: Streams, begu
     await sending
     assert got == total
     assert most <= (64 << 10) + (256 << 10)
+
+
+async def test_what_cannot_be_read_is_refused_at_once(streams: Streams) -> None:
+    """And the stream is none the worse for it."""
+    stream, peer = streams.pair()
+    for read in (
+        lambda: stream.read_bytes(2.0),
+        lambda: stream.read_bytes("2"),
+        lambda: stream.read_into(bytes(3)),
+    ):
+        with pytest.raises((TypeError, AssertionError, ValueError)):
+            await soon(read())
+        if not streams.library.is_ours:
+            return
+    await peer.send(b"abc")
+    assert await soon(stream.read_bytes(3)) == b"abc"
+
+
+async def test_until_nothing(streams: Streams) -> None:
+    stream, peer = streams.pair()
+    await peer.send(b"abc")
+    assert await soon(stream.read_until(b"")) == b""
+    assert await soon(stream.read_bytes(3)) == b"abc"

@@ -477,3 +477,30 @@ def _has_ended(sock: socket.socket) -> bool:
         return sock.recv(1, socket.MSG_PEEK) == b""
     except BlockingIOError:
         return False
+
+
+async def test_start_tls_before_anything_else(streams: Streams) -> None:
+    """A stream over a socket that somebody else has connected."""
+    address = await tls_echo(streams)
+    stream = streams.keep(streams.io.IOStream(socket.create_connection(address[:2])))
+    secured = streams.keep(
+        await soon(stream.start_tls(False, {"ca_certs": CERT}, server_hostname="localhost"))
+    )
+    await soon(secured.write(b"hello"))
+    assert await soon(secured.read_bytes(5)) == b"hello"
+
+
+async def test_start_tls_of_a_stream_that_is_closed(streams: Streams) -> None:
+    stream, _peer = await streams.open_pair()
+    stream.close()
+    with pytest.raises((streams.io.StreamClosedError, ValueError, AttributeError)):
+        await soon(stream.start_tls(False, {"ca_certs": CERT}, server_hostname="localhost"))
+
+
+async def test_the_socket_knows_what_tls_says(streams: Streams) -> None:
+    """As distributed asks its streams for the peer's certificate and the cipher."""
+    stream = streams.keep(streams.io.SSLIOStream(socket.socket(), ssl_options=CLIENT_TLS))
+    await soon(stream.connect(await tls_echo(streams), server_hostname="localhost"))
+    assert "subject" in stream.socket.getpeercert()
+    assert len(stream.socket.cipher()) == 3
+    assert stream.socket.getsockname() and stream.socket.fileno() >= 0

@@ -149,3 +149,21 @@ async def test_what_is_corked_is_sent_by_close(streams: Streams) -> None:
     stream.write(b"last words")
     stream.close()
     assert await peer.rest() == b"-last words"
+
+
+async def test_a_buffer_may_be_used_again_as_soon_as_it_was_written(streams: Streams) -> None:
+    """``read_into`` and ``write`` in a loop: what is on its way is nobody's any more."""
+    stream, peer = streams.pair(small=True)
+    size, count = 65536, 40
+    buffer = bytearray(size)
+
+    async def produce() -> None:
+        for number in range(count):
+            buffer[:] = bytes([number]) * size
+            await stream.write(memoryview(buffer))
+        buffer[:] = b"!" * size
+
+    producing = asyncio.ensure_future(produce())
+    for number in range(count):
+        assert await peer.take(size) == bytes([number]) * size
+    await soon(producing)

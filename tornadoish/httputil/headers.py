@@ -42,6 +42,8 @@ def _normalized(name: str) -> tuple[str, str]:
 
 
 def _check_value(name: str, value: str) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"The value of header {name} is no str but {type(value).__name__}")
     # What is printable ASCII needs no closer look, and nearly everything is.
     if not (value.isascii() and value.isprintable()) and FIELD_VALUE.fullmatch(value) is None:
         raise HTTPInputError(f"Invalid value of header {name}")
@@ -194,7 +196,8 @@ class HTTPHeaders(MutableMapping[str, str]):
 
     def __setitem__(self, name: str, value: str) -> None:
         name, key = _normalized(name)
-        if not (value.isascii() and value.isprintable()):  # spared a call: this is the hot one
+        # Spared a call: this is the hot one.
+        if type(value) is not str or not (value.isascii() and value.isprintable()):
             _check_value(name, value)
         if self._shared:
             self._own()

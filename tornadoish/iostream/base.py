@@ -11,6 +11,7 @@ is one read of the transport on top of what somebody asked for.
 from __future__ import annotations
 
 import asyncio
+import operator
 import ssl
 import sys
 from collections.abc import Awaitable, Callable
@@ -141,7 +142,7 @@ class BaseIOStream(asyncio.Protocol):
         self._read: Read | None = None
         self._read_future: asyncio.Future[Any] | None = None
         # writing: what waits for a transport, what is gathered, who waits for room
-        self._pending: list[bytes | memoryview] = []
+        self._pending: list[bytes] = []
         self.corked: list[bytes] | None = None  #: what is gathered, while it is
         self._done: asyncio.Future[None] = _NOT_OPEN  # a future that is done, once it is open
         self.blocked = False  #: whether the peer is behind, and what is written waits
@@ -301,11 +302,13 @@ class BaseIOStream(asyncio.Protocol):
     def read_bytes(self, num_bytes: int, partial: bool = False) -> Awaitable[bytes]:
         """Read ``num_bytes`` bytes; with ``partial``, as many of them as are there, at least one.
 
+        A TypeError is raised at once for what is no integer.
+
         Every read fails with :class:`StreamClosedError` if the stream closes before it has what
         it waits for. Only one may be waiting at a time (AssertionError). One that is cancelled
         takes nothing, except that ``read_into`` keeps what it has put into its buffer.
         """
-        return self._start_read(ReadBytes(num_bytes, partial))
+        return self._start_read(ReadBytes(operator.index(num_bytes), partial))
 
     def read_until(self, delimiter: bytes, max_bytes: int | None = None) -> Awaitable[bytes]:
         """Read all up to and with ``delimiter``.
@@ -320,7 +323,10 @@ class BaseIOStream(asyncio.Protocol):
         return self._start_read(ReadUntilRegex(regex, max_bytes))
 
     def read_into(self, buf: bytearray | memoryview, partial: bool = False) -> Awaitable[int]:
-        """Fill ``buf``, or with ``partial`` some of it; the result is the number of bytes."""
+        """Fill ``buf``, or with ``partial`` some of it; the result is the number of bytes.
+
+        :raises TypeError: nothing can be written into ``buf``.
+        """
         return self._start_read(ReadInto(memoryview(buf).cast("B"), partial))
 
     def read_until_close(self) -> Awaitable[bytes]:
@@ -374,14 +380,17 @@ class BaseIOStream(asyncio.Protocol):
     # -- writing
 
     def write(self, data: bytes | bytearray | memoryview) -> asyncio.Future[None]:
-        """Send ``data``. The future is done when the peer has taken enough that more may follow.
+        """Send ``data``. The future is done when the peer has taken enough that more may follow; a
+        buffer of the caller's may be changed again as soon as this returns, for it is copied.
 
         :raises StreamClosedError: the stream is closed.
         :raises StreamBufferFullError: more than ``max_write_buffer_size`` would wait.
         """
+        if type(data) is not bytes:
+            data = bytes(data)  # transports may send it later, and its owner writes into it again
         corked = self.corked
         if corked is not None and self._state is OPEN:
-            corked.append(data if type(data) is bytes else bytes(data))
+            corked.append(data)
             if len(data) < CORK_BYTES and len(corked) < CORK_PIECES and not self.blocked:
                 return self._done
             self.flush_cork()
@@ -409,12 +418,12 @@ class BaseIOStream(asyncio.Protocol):
                 self.resume_writing()
         return waiter
 
-    def _write_unopened(self, data: bytes | bytearray | memoryview) -> None:
+    def _write_unopened(self, data: bytes) -> None:
         if self.closed():
             raise StreamClosedError(self.error)
         self._check_write_buffer(len(data))
         self._attach()
-        self._pending.append(bytes(data))
+        self._pending.append(data)
         self.blocked = True
 
     def _check_write_buffer(self, more: int) -> None:
@@ -442,7 +451,7 @@ class BaseIOStream(asyncio.Protocol):
         if corked and self._state is OPEN and self._transport is not None:
             self._send(self._transport, corked[0] if len(corked) == 1 else b"".join(corked))
 
-    def _send(self, transport: Any, data: bytes | bytearray | memoryview) -> None:
+    def _send(self, transport: Any, data: bytes) -> None:
         if self._progress is not None:
             self._progress.given += len(data)
         if transport.is_closing():
@@ -459,6 +468,10 @@ class BaseIOStream(asyncio.Protocol):
 
     def _attach(self) -> None:
         """Somebody reads or writes: get a transport, if there is none yet."""
+
+    def _is_connected(self) -> bool:
+        """Whether there is a peer already, but no transport, and a loop to have one in."""
+        return False
 
     def _cancel_opening(self) -> None:
         """The stream is closed before it had a transport."""
@@ -540,8 +553,10 @@ class BaseIOStream(asyncio.Protocol):
         """Call ``callback`` when the stream is closed, by whomever; soon, if it is already."""
         if callback is not None and self._state is CLOSED:
             self._get_loop().call_soon(self._call, callback)
-        else:
-            self._close_callback = callback
+            return
+        self._close_callback = callback
+        if callback is not None and self._is_connected():
+            self._attach()  # else nobody would notice
 
     # -- looking
 

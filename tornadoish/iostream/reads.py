@@ -40,6 +40,8 @@ class ReadInto:
     """Bytes into a buffer of the caller's; the result is their number."""
 
     def __init__(self, target: memoryview, partial: bool) -> None:
+        if target.readonly:
+            raise TypeError("read_into() a buffer that cannot be written into")
         # Taken as they come, so the stream never holds them.
         self.wants: int | None = 1
         self._target = target
@@ -65,7 +67,7 @@ class ReadUntil:
         self._searched = 0
 
     def take(self, buffer: ReceiveBuffer, ended: bool) -> bytes | None:
-        overlap = len(self._delimiter) - 1
+        overlap = max(0, len(self._delimiter) - 1)
         begin = buffer.pos + max(0, self._searched - overlap)
         found = buffer.data.find(self._delimiter, begin)
         self._searched = len(buffer)

@@ -118,18 +118,25 @@ class IOStream(BaseIOStream):
         """Go on over TLS: the result is a new stream, and this one is at its end. To cancel the
         future before hands are shaken closes the connection.
 
+        :raises StreamClosedError: the stream is closed.
         :raises ValueError: a host name is to be checked and none is given; or the stream is not
             idle, or has bytes that nobody read. Those came in the clear: taking them for what the
             peer says over TLS would let anyone inject.
         """
-        if self._transport is None or self._read is not None or self.writing() or self.buffer:
+        if self.closed():
+            raise StreamClosedError(self.error)
+        unopened = self._is_connected()
+        idle = self._transport is not None or unopened
+        if not idle or self._read is not None or self.writing() or self.buffer:
             raise ValueError("IOStream is not idle; cannot convert to SSL")
         context = ssl_options_to_context(ssl_options or {}, server_side=server_side)
         if not server_side:
             _check_name(context, server_hostname)
         stream = SSLIOStream(
-            None, self.max_buffer_size, self.read_chunk_size, self.max_write_buffer_size
+            None, self.max_buffer_size, self.read_chunk_size, self.max_write_buffer_size, context
         )
+        if unopened:
+            return self._begin_with_tls(stream, server_side, server_hostname)
         future: asyncio.Future[SSLIOStream] = self._get_loop().create_future()
         transport, self._transport, self._state = self._transport, None, CLOSED
         transport.pause_reading()  # what comes before the loop takes over would come here
@@ -163,9 +170,27 @@ class IOStream(BaseIOStream):
                     future.set_result(stream)
 
         stream._opening = self._get_loop().create_task(shake_hands())
-        # Who gives up has no other way to the new stream (Tornado 6.6: start_tls).
-        future.add_done_callback(lambda done: stream.close() if done.cancelled() else None)
-        return future
+        return _or_close(future, stream)
+
+    def _begin_with_tls(
+        self, stream: SSLIOStream, server_side: bool, server_hostname: str | None
+    ) -> asyncio.Future[SSLIOStream]:
+        """``start_tls`` where nothing has been read or written yet: ``stream`` gets the socket."""
+        stream._socket, self._socket = self._socket, None
+        stream._server_side, stream._name = server_side, server_hostname
+        self._state = CLOSED
+        self.successor = stream
+        stream.set_close_callback(self.take_close_callback())
+        return _or_close(stream.wait_for_handshake(), stream)
+
+    def _is_connected(self) -> bool:
+        if self._state is not NEW or self._opening is not None or self._socket is None:
+            return False
+        try:
+            self._socket.getpeername()
+        except OSError:
+            return False
+        return asyncio._get_running_loop() is not None
 
     def take_close_callback(self) -> Callable[[], None] | None:
         """What was given to ``set_close_callback``; calling it is the caller's from now on."""
@@ -238,6 +263,12 @@ class SSLIOStream(IOStream):
             await loop.sock_connect(sock, address)
         await loop.create_connection(lambda: self, sock=sock, ssl=context, server_hostname=name)
 
+    @property
+    def socket(self) -> Any:
+        """See :meth:`IOStream.socket`; it also has what :class:`ssl.SSLSocket` knows."""
+        sock, session = super().socket, self.ssl_object
+        return sock if sock is None or session is None else _TLSSocket(sock, session)
+
     def close(self, exc_info: ExcInfo = False) -> None:
         """See :meth:`BaseIOStream.close`."""
         # asyncio's TLS transports keep the end of input for later while they are paused, and do not
@@ -264,6 +295,33 @@ class SSLIOStream(IOStream):
             future.exception()  # nobody has to look at it
         else:
             future.set_result(self)
+
+
+def _or_close(
+    future: asyncio.Future[SSLIOStream], stream: SSLIOStream
+) -> asyncio.Future[SSLIOStream]:
+    """Who gives up has no other way to the new stream (Tornado 6.6: start_tls)."""
+    future.add_done_callback(lambda done: stream.close() if done.cancelled() else None)
+    return future
+
+
+class _TLSSocket:
+    """A socket as one of the standard library's TLS sockets is looked at: what it is asked of the
+    session is answered by that (`ssl.SSLSocket.getpeercert`, ``cipher`` and so on)."""
+
+    def __init__(self, sock: Any, session: ssl.SSLObject) -> None:
+        self._sock = sock
+        self._session = session
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session if name in _OF_THE_SESSION else self._sock, name)
+
+
+_OF_THE_SESSION = frozenset(
+    ("getpeercert", "cipher", "version", "compression", "selected_alpn_protocol", "session",
+     "session_reused", "shared_ciphers", "server_side", "server_hostname", "context",
+     "get_channel_binding")
+)  # fmt: skip
 
 
 def _check_name(context: ssl.SSLContext, name: str | None) -> None:
