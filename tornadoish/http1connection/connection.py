@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from tornadoish.http1.states import BODY
 from tornadoish.http1connection.files import write_file
+from tornadoish.http1connection.message import Message
 from tornadoish.http1connection.parameters import HTTP1ConnectionParameters
-from tornadoish.http1connection.pump import PUMP, Message, MessagePump
+from tornadoish.http1connection.pump import PUMP, MessagePump
 from tornadoish.http1connection.single import SinglePump
 from tornadoish.httputil.delegates import HTTPMessageDelegate
 from tornadoish.httputil.errors import HTTPOutputError
@@ -45,6 +46,7 @@ class HTTP1Connection(Message):
     ``no_keep_alive``, which may be set to close the connection behind this message.
     """
 
+    pump: MessagePump | None = None
     stream: IOStream | None
     params: HTTP1ConnectionParameters
     no_keep_alive: bool = False
@@ -188,6 +190,11 @@ class HTTP1Connection(Message):
         """See :meth:`HTTPConnection.worked_on_by`."""
         self.task = task
         self.cancel_on_close = cancel_on_close
+
+    @property
+    def body_follows(self) -> bool:
+        """See :meth:`HTTPConnection.body_follows`."""
+        return self.pump is not None and self.pump.reader.state is BODY
 
     def set_max_body_size(self, max_body_size: int) -> None:
         """Allow this message a body of ``max_body_size`` bytes (from ``headers_received``); and as

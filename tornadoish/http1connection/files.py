@@ -6,7 +6,7 @@ was announced.
 
 from __future__ import annotations
 
-from tornadoish.http1connection.pump import Message
+from tornadoish.http1connection.message import Message
 from tornadoish.httputil.errors import HTTPOutputError
 from tornadoish.iostream import StreamClosedError, copy_file, send_file
 

@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
-from contextvars import Context
+from collections.abc import Awaitable, Coroutine
 from typing import Any, cast
 
 from tornadoish.http1.reader import Head, Reader
@@ -31,9 +30,10 @@ from tornadoish.http1.states import (
     Named,
 )
 from tornadoish.http1.writer import Writer
+from tornadoish.http1connection.message import Message
 from tornadoish.http1connection.pace import BodyPace
 from tornadoish.http1connection.parameters import HTTP1ConnectionParameters
-from tornadoish.httputil.delegates import HTTPConnection, HTTPMessageDelegate, tell_trailers
+from tornadoish.httputil.delegates import tell_trailers
 from tornadoish.httputil.errors import HTTPInputError
 from tornadoish.httputil.headers import HTTPHeaders
 from tornadoish.httputil.startline import ResponseStartLine
@@ -59,48 +59,6 @@ PIECES_PER_TURN = 32
 READ_AHEAD = 16 * 1024
 
 _EAGER: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
-
-
-class Message(HTTPConnection):
-    """What a pump has to know of the message that it moves."""
-
-    #: the pump that this message is on, as long as it is
-    pump: MessagePump | None = None
-    #: who hears of what is received, until it has heard its last
-    delegate: HTTPMessageDelegate | None = None
-    #: every call for this message is made in here
-    variables: Context
-    #: an object that describes the connection to whoever asks
-    context: Any = None
-    _close_callback: Callable[[], None] | None = None
-    #: what the answer is the work of, as long as it is not finished, if that is a task
-    task: asyncio.Task[Any] | None = None
-    #: whether that is cancelled when the peer goes away
-    cancel_on_close = False
-    #: bytes that the body may have, where that is not what the limits say
-    max_body_size: int | None = None
-
-    def set_close_callback(self, callback: Callable[[], None] | None) -> None:
-        """Call ``callback`` if the connection is closed before ``finish``."""
-        self._close_callback = callback
-
-    def end_delegate(self) -> None:
-        """The delegate hears its last, if it has not; what it does wrong then is only logged."""
-        delegate, self.delegate = self.delegate, None
-        if delegate is not None:
-            _guarded(delegate.on_connection_close)
-
-    def cancel_task(self) -> None:
-        """Nobody waits for the answer any more."""
-        task, self.task = self.task, None
-        if task is not None:
-            task.cancel()
-
-    def run_close_callback(self) -> None:
-        """The connection is gone: tell whoever asked for it, once."""
-        callback, self._close_callback = self._close_callback, None
-        if callback is not None:
-            _guarded(callback)
 
 
 class MessagePump:
@@ -181,6 +139,7 @@ class MessagePump:
             message.pump = None  # what it writes until then fails as on a closed stream
             if message.delegate is None:  # it has heard its last, so only this is left to tell
                 message.variables.run(message.run_close_callback)
+            message.let_body_go()
             if message.cancel_on_close and message.task is not None:
                 self._cancel_work(message)
         else:
@@ -386,9 +345,11 @@ class MessagePump:
 
     def answered(self) -> None:
         """The answer to the current message has been finished."""
-        if self.turn is PUMP or self.turn is DELEGATE:
-            return  # whoever is at it sees it in the state table
         message = self.message
+        if self.turn is PUMP or self.turn is DELEGATE:
+            if message is not None:
+                message.let_body_go()
+            return  # whoever is at it sees it in the state table
         if message is not None and self.reader.state is BODY and self._is_answered():
             message.variables.run(message.end_delegate)
             try:
@@ -597,13 +558,6 @@ class MessagePump:
             if self._pace is None:
                 self._body_begins()
             cast(BodyPace, self._pace).allow(seconds)
-
-
-def _guarded(call: Callable[[], None]) -> None:
-    try:
-        call()
-    except Exception:
-        app_log.error("Uncaught exception as a message ended", exc_info=True)
 
 
 async def _await(awaitable: Awaitable[None]) -> None:

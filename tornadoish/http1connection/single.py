@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable
 from tornadoish.http1.reader import Head
 from tornadoish.http1.states import BODY, HEAD
 from tornadoish.http1connection.gzip import GzipMessageDelegate
+from tornadoish.http1connection.message import Message
 from tornadoish.http1connection.parameters import HTTP1ConnectionParameters
 from tornadoish.http1connection.pump import (
     ANSWER,
@@ -25,7 +26,6 @@ from tornadoish.http1connection.pump import (
     OVER,
     PEER,
     PUMP,
-    Message,
     MessagePump,
 )
 from tornadoish.httputil.delegates import HTTPMessageDelegate, tell_trailers

@@ -166,6 +166,18 @@ class HTTPConnection:
         not Tornado's)."""
         raise NotImplementedError
 
+    @property
+    def body_follows(self) -> bool:
+        """Whether, as far as is known now, there is a body behind the head of the request, or more
+        of it (ours alone, not Tornado's)."""
+        return True
+
+    def set_body_callback(self, callback: Callable[[], None] | None) -> None:
+        """Call ``callback`` (once) when nobody needs what may come of the request's body any more:
+        the peer is gone, or the answer has been finished. A delegate whose awaitables stand for
+        somebody who reads when he likes need not let the connection wait any longer then (ours
+        alone, not Tornado's; a connection need not do it)."""
+
     def worked_on_by(self, task: Task[Any], *, cancel_on_close: bool = False) -> None:
         """The answer is the work of ``task``, which is cancelled if the connection is cut because
         the server stops before ``finish`` (ours alone, not Tornado's).

@@ -1,0 +1,74 @@
+"""Message: what a pump has to know of the message that it moves.
+
+``HTTP1Connection`` is one; what an application sees of it is there. Moved by a ``MessagePump``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any
+
+from tornadoish.httputil.delegates import HTTPConnection, HTTPMessageDelegate
+from tornadoish.log import app_log
+
+
+class Message(HTTPConnection):
+    """What a pump has to know of the message that it moves."""
+
+    #: the pump that this message is on, as long as it is on one
+    pump: Any = None
+    #: who hears of what is received, until it has heard its last
+    delegate: HTTPMessageDelegate | None = None
+    #: every call for this message is made in here
+    variables: Context
+    #: an object that describes the connection to whoever asks
+    context: Any = None
+    _close_callback: Callable[[], None] | None = None
+    _body_callback: Callable[[], None] | None = None
+    #: what the answer is the work of, as long as it is not finished, if that is a task
+    task: asyncio.Task[Any] | None = None
+    #: whether that is cancelled when the peer goes away
+    cancel_on_close = False
+    #: bytes that the body may have, where that is not what the limits say
+    max_body_size: int | None = None
+
+    def set_close_callback(self, callback: Callable[[], None] | None) -> None:
+        """Call ``callback`` if the connection is closed before ``finish``."""
+        self._close_callback = callback
+
+    def set_body_callback(self, callback: Callable[[], None] | None) -> None:
+        """See :meth:`HTTPConnection.set_body_callback`."""
+        self._body_callback = callback
+
+    def end_delegate(self) -> None:
+        """The delegate hears its last, if it has not; what it does wrong then is only logged."""
+        delegate, self.delegate = self.delegate, None
+        if delegate is not None:
+            _guarded(delegate.on_connection_close)
+
+    def cancel_task(self) -> None:
+        """Nobody waits for the answer any more."""
+        task, self.task = self.task, None
+        if task is not None:
+            task.cancel()
+
+    def run_close_callback(self) -> None:
+        """The connection is gone: tell whoever asked for it, once."""
+        callback, self._close_callback = self._close_callback, None
+        if callback is not None:
+            _guarded(callback)
+
+    def let_body_go(self) -> None:
+        """Nobody needs what may come of the body any more: tell whoever asked for it, once."""
+        callback, self._body_callback = self._body_callback, None
+        if callback is not None:
+            self.variables.run(_guarded, callback)
+
+
+def _guarded(call: Callable[[], None]) -> None:
+    try:
+        call()
+    except Exception:
+        app_log.error("Uncaught exception as a message ended", exc_info=True)
