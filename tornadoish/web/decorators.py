@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar, cast
 from urllib.parse import urlencode, urlsplit
 
 from tornadoish.httputil.urls import is_protocol_relative
 from tornadoish.web.errors import HTTPError
 from tornadoish.web.security import Security
 
-H = TypeVar("H", bound=Security)
+# The handler is one of the parameters: apart from them (Concatenate), methods with **kwargs would
+# not do, for these could be called "self".
 P = ParamSpec("P")
 R = TypeVar("R")
 
 _REDIRECTED = ("GET", "HEAD")  # others would lose their bodies on the way
 
 
-def authenticated(method: Callable[Concatenate[H, P], R]) -> Callable[Concatenate[H, P], R | None]:
+def authenticated(method: Callable[P, R]) -> Callable[P, R | None]:
     """Call a method only if there is a ``current_user``.
 
     Otherwise GET and HEAD are redirected to :meth:`RequestHandler.get_login_url`, with the argument
@@ -36,24 +37,25 @@ def authenticated(method: Callable[Concatenate[H, P], R]) -> Callable[Concatenat
     """
 
     @functools.wraps(method)
-    def wrapper(self: H, /, *args: P.args, **kwargs: P.kwargs) -> R | None:
-        if self.current_user:
-            return method(self, *args, **kwargs)
-        if self.request.method not in _REDIRECTED:
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R | None:
+        handler = cast(Security, args[0])
+        if handler.current_user:
+            return method(*args, **kwargs)
+        if handler.request.method not in _REDIRECTED:
             raise HTTPError(403)
-        url = self.get_login_url()
+        url = handler.get_login_url()
         if "?" not in url:
-            target = self.request.uri or ""
+            target = handler.request.uri or ""
             if urlsplit(url).scheme or is_protocol_relative(target):
-                target = self.request.full_url()
+                target = handler.request.full_url()
             url += "?" + urlencode({"next": target})
-        self.redirect(url)
+        handler.redirect(url)
         return None
 
     return wrapper
 
 
-def removeslash(method: Callable[Concatenate[H, P], R]) -> Callable[Concatenate[H, P], R | None]:
+def removeslash(method: Callable[P, R]) -> Callable[P, R | None]:
     """Redirect ``/foo/`` to ``/foo``, for a route such as ``/foo/*``; the query stays.
 
     :raises HTTPError: (the method) 404 for others than GET and HEAD, 403 where the path begins with
@@ -63,28 +65,30 @@ def removeslash(method: Callable[Concatenate[H, P], R]) -> Callable[Concatenate[
     """
 
     @functools.wraps(method)
-    def wrapper(self: H, /, *args: P.args, **kwargs: P.kwargs) -> R | None:
-        path = self.request.path
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R | None:
+        handler = cast(Security, args[0])
+        path = handler.request.path
         without = path.rstrip("/")
-        if without == path or (not without and self.request.method in _REDIRECTED):
-            return method(self, *args, **kwargs)  # there is none, or "/" is all there is
-        _redirect_to_path(self, without)
+        if without == path or (not without and handler.request.method in _REDIRECTED):
+            return method(*args, **kwargs)  # there is none, or "/" is all there is
+        _redirect_to_path(handler, without)
         return None
 
     return wrapper
 
 
-def addslash(method: Callable[Concatenate[H, P], R]) -> Callable[Concatenate[H, P], R | None]:
+def addslash(method: Callable[P, R]) -> Callable[P, R | None]:
     """Redirect ``/foo`` to ``/foo/``, for a route such as ``/foo/?``; otherwise as
     :func:`removeslash`. Source: Tornado: tornado.web.addslash.
     """
 
     @functools.wraps(method)
-    def wrapper(self: H, /, *args: P.args, **kwargs: P.kwargs) -> R | None:
-        path = self.request.path
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R | None:
+        handler = cast(Security, args[0])
+        path = handler.request.path
         if path.endswith("/"):
-            return method(self, *args, **kwargs)
-        _redirect_to_path(self, path + "/")
+            return method(*args, **kwargs)
+        _redirect_to_path(handler, path + "/")
         return None
 
     return wrapper

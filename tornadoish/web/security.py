@@ -124,10 +124,9 @@ class Security(Cookies):
 
         Source: Tornado: RequestHandler.check_xsrf_cookie.
         """
-        # Arguments that there were without a body must not be remembered: one may yet be read.
-        argument = self.get_argument if self.request.body else self.get_query_argument
         headers = self.request.headers
-        told = argument("_xsrf", None) or headers.get("X-Xsrftoken") or headers.get("X-Csrftoken")
+        told = self.get_argument("_xsrf", None)
+        told = told or headers.get("X-Xsrftoken") or headers.get("X-Csrftoken")
         if not told:
             raise HTTPError(403, "'_xsrf' argument missing from POST")
         token = self._decode_xsrf_token(told)[1]
