@@ -22,7 +22,7 @@ from tornadoish.web.signing import (
     decode_signed_value,
     get_signature_key_version,
 )
-from tornadoish.web.simple import ErrorHandler, FallbackHandler, RedirectHandler
+from tornadoish.web.simple import ErrorHandler, FallbackHandler, RedirectHandler, redirect
 from tornadoish.web.static.handler import StaticFileHandler
 from tornadoish.web.templates import Jinja2Loader
 from tornadoish.web.transforms import OutputTransform
@@ -53,6 +53,8 @@ __all__ = [
     "create_signed_value",
     "decode_signed_value",
     "get_signature_key_version",
+    "pull_request_body",
+    "redirect",
     "removeslash",
     "stream_request_body",
     "url",

@@ -10,11 +10,11 @@ from tornadoish.escape import xhtml_escape
 from tornadoish.httputil import HTTPMessageError
 from tornadoish.log import app_log, gen_log
 from tornadoish.web.errors import Finish, HTTPError
-from tornadoish.web.rendering import Rendering
+from tornadoish.web.methods import Methods
 
 
-class Failures(Rendering):
-    """Rendering, and what happens when something goes wrong."""
+class Failures(Methods):
+    """The verbs, and what happens when something goes wrong."""
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
         """Answer with an error page from :meth:`write_error`.
@@ -43,6 +43,8 @@ class Failures(Rendering):
         except ValueError:
             gen_log.warning("Unsafe reason phrase %r", reason)
             self.set_status(status_code)
+        if status_code == 405:
+            self._set_allow()
         try:
             self.write_error(status_code, **kwargs)
         except Exception:

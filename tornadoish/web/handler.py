@@ -2,8 +2,9 @@
 
 It is put together from parts, each on top of the one before: ``Exchange`` (the answer),
 ``Arguments`` (what is asked), ``Cookies``, ``Security`` (the current user, XSRF), ``Localization``,
-``Rendering`` (templates), ``Failures`` (what goes wrong), ``Events`` (server-sent events), and here
-the life of a request: prepare, the method, finish. (Interface: Tornado, web.RequestHandler.)
+``Rendering`` (templates), ``Methods`` (the verbs), ``Failures`` (what goes wrong), ``Events``
+(server-sent events), and here the life of a request: prepare, the method, finish. (Interface:
+Tornado, web.RequestHandler.)
 """
 
 from __future__ import annotations
@@ -32,15 +33,6 @@ class RequestHandler(Events):
     Subclasses override ``initialize`` rather than ``__init__``.
     """
 
-    SUPPORTED_METHODS: tuple[str, ...] = (
-        "GET",
-        "HEAD",
-        "POST",
-        "DELETE",
-        "PATCH",
-        "PUT",
-        "OPTIONS",
-    )
     #: Whether the coroutine of a handler of this class is cancelled when its client goes away
     #: before the answer is finished (ours alone, not Tornado's).
     cancel_on_close = False
@@ -70,17 +62,6 @@ class RequestHandler(Events):
         """Override for what comes before every method; may be a coroutine. Finishing here (or
         redirecting, or an error) keeps the method from being called."""
         return None
-
-    def _unimplemented_method(self, *args: Any, **kwargs: Any) -> None:
-        raise HTTPError(405)
-
-    head: Any = _unimplemented_method
-    get: Any = _unimplemented_method
-    post: Any = _unimplemented_method
-    delete: Any = _unimplemented_method
-    patch: Any = _unimplemented_method
-    put: Any = _unimplemented_method
-    options: Any = _unimplemented_method
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         """Override to take the body as it arrives, in a class with :func:`stream_request_body`.

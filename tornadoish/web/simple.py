@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from tornadoish.httputil import HTTPServerRequest, url_concat
+from tornadoish.routing import URLSpec
 from tornadoish.web.errors import HTTPError
 from tornadoish.web.handler import RequestHandler
+
+# What cannot stand in a URL, and what browsers take out of one: a tab between two slashes, say.
+_NOT_IN_URLS = re.compile(r"[\x00-\x20\x7f]")
+_SLASHES = re.compile(r"[/\\]{2,}")
 
 
 class ErrorHandler(RequestHandler):
@@ -33,6 +39,9 @@ class RedirectHandler(RequestHandler):
 
     ``url`` may hold ``str.format`` fields, filled with the groups of the route's pattern. The
     query is passed on. ``permanent`` (the default) is a 301, else a 302.
+
+    What groups bring leads to no other host (``//example.com``), unless ``url`` begins with such a
+    field and a group may hold a whole URL.
     """
 
     def initialize(self, url: str, permanent: bool = True) -> None:
@@ -41,6 +50,11 @@ class RedirectHandler(RequestHandler):
 
     def get(self, *args: Any, **kwargs: Any) -> None:
         to_url = self._url.format(*args, **kwargs)
+        to_url = _NOT_IN_URLS.sub(lambda found: f"%{ord(found[0]):02X}", to_url)
+        if not self._url.startswith("//"):
+            slashes = _SLASHES.match(to_url)
+            if slashes is not None:  # RFC 3986, 4.2: to a browser, another host would follow
+                to_url = "/" + to_url[slashes.end() :]
         if self.request.query_arguments:
             pairs = [
                 (name, value.decode("utf-8", "replace"))
@@ -51,6 +65,14 @@ class RedirectHandler(RequestHandler):
         self.redirect(to_url, permanent=self._permanent)
 
     head = get
+
+
+def redirect(
+    pattern: str | re.Pattern[str], url: str, permanent: bool = True, name: str | None = None
+) -> URLSpec:
+    """A route that redirects (ours alone, not Tornado's): ``redirect("/old/{id:int}",
+    "/new/{id}")``. The parameters are those of :class:`URLSpec` and :class:`RedirectHandler`."""
+    return URLSpec(pattern, RedirectHandler, {"url": url, "permanent": permanent}, name)
 
 
 class FallbackHandler(RequestHandler):
