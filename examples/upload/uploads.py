@@ -12,6 +12,7 @@ import asyncio
 import errno
 import json
 import logging
+import sys
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import cast
@@ -20,7 +21,6 @@ from urllib.parse import quote
 from sizes import human_size
 from storage import BadNameError, PartialFile, file_name
 
-from tornadoish.http1connection import HTTP1Connection
 from tornadoish.httputil import (
     HTTPConnection,
     HTTPHeaders,
@@ -48,7 +48,7 @@ class Uploads(HTTPServerConnectionDelegate):
     def start_request(
         self, server_conn: object, request_conn: HTTPConnection
     ) -> HTTPMessageDelegate:
-        return Upload(cast(HTTP1Connection, request_conn), self)
+        return Upload(request_conn, self)
 
 
 class Upload(HTTPMessageDelegate):
@@ -58,12 +58,13 @@ class Upload(HTTPMessageDelegate):
     reach the disk in order, though each is written by whichever thread is free.
     """
 
-    def __init__(self, connection: HTTP1Connection, uploads: Uploads) -> None:
+    def __init__(self, connection: HTTPConnection, uploads: Uploads) -> None:
         self._connection = connection
         self._uploads = uploads
         self._method = ""
         self._name = ""
         self._block = bytearray()
+        self._size = 0
         self._file: PartialFile | None = None  # while there is one to write, publish or remove
 
     async def headers_received(self, start_line: object, headers: HTTPHeaders) -> None:
@@ -82,7 +83,7 @@ class Upload(HTTPMessageDelegate):
         limit = self._uploads.max_size
         if size > limit:
             return self._refuse(413, f"The file is larger than {human_size(limit)}.")
-        self._connection.set_max_body_size(limit)  # the server counts, if no size was announced
+        self._connection.set_max_body_size(sys.maxsize)  # we count, if no size was announced
 
         self._file = PartialFile(self._uploads.directory)
         try:
@@ -94,6 +95,9 @@ class Upload(HTTPMessageDelegate):
         """Keep a small piece for later; have the server wait until a full block is written."""
         if self._file is None:
             return None
+        self._size += len(chunk)
+        if self._size > self._uploads.max_size:
+            return self._refuse_large(self._file)
         self._block += chunk
         return self._write_block(self._file) if len(self._block) >= BLOCK_BYTES else None
 
@@ -125,6 +129,12 @@ class Upload(HTTPMessageDelegate):
             await asyncio.to_thread(file.write, block)
         except OSError as error:
             await self._fail(file, error)
+
+    async def _refuse_large(self, file: PartialFile) -> None:
+        """More has come than may come, and nobody had said so."""
+        await asyncio.to_thread(file.discard)
+        self._file = None
+        self._refuse(413, f"The file is larger than {human_size(self._uploads.max_size)}.")
 
     async def _fail(self, file: PartialFile, error: OSError) -> None:
         """The disk did not do what was asked of it."""

@@ -21,10 +21,7 @@ class Message(HTTPConnection):
     pump: Any = None
     #: who hears of what is received, until it has heard its last
     delegate: HTTPMessageDelegate | None = None
-    #: every call for this message is made in here
     variables: Context
-    #: an object that describes the connection to whoever asks
-    context: Any = None
     _close_callback: Callable[[], None] | None = None
     _body_callback: Callable[[], None] | None = None
     #: what the answer is the work of, as long as it is not finished, if that is a task

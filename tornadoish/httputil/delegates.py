@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from asyncio import Future, Task
+    from contextvars import Context
 
     from _typeshed import FileDescriptorLike
 
@@ -109,6 +110,12 @@ class HTTPConnection:
 
     __slots__ = ()
 
+    #: an object that describes the connection to whoever asks: ``remote_ip``, ``protocol``, ...
+    context: Any = None
+    #: the context in which all calls for this message are made, if it has one of its own (ours
+    #: alone, not Tornado's)
+    variables: Context | None = None
+
     def write_headers(
         self,
         start_line: RequestStartLine | ResponseStartLine,
@@ -177,6 +184,14 @@ class HTTPConnection:
         the peer is gone, or the answer has been finished. A delegate whose awaitables stand for
         somebody who reads when he likes need not let the connection wait any longer then (ours
         alone, not Tornado's; a connection need not do it)."""
+
+    def set_max_body_size(self, max_body_size: int) -> None:
+        """Allow the request a body of so many bytes from here on, whatever the server's limits say;
+        from ``headers_received``. A connection whose peer is bounded by somebody else need not do
+        it."""
+
+    def set_body_timeout(self, timeout: float) -> None:
+        """Allow the request's body so many seconds from now; otherwise as ``set_max_body_size``."""
 
     def worked_on_by(self, task: Task[Any], *, cancel_on_close: bool = False) -> None:
         """The answer is the work of ``task``, which is cancelled if the connection is cut because
