@@ -26,6 +26,8 @@ from tornadoish.httputil.forwarded import (
 )
 from tornadoish.httputil.headers import HTTPHeaders
 from tornadoish.httputil.negotiation import choose_coding, choose_media_type, quality_list
+from tornadoish.httputil.multipart import MultipartParser, PartHead
+from tornadoish.httputil.multipart_delegate import MultipartDelegate
 from tornadoish.httputil.request import HTTPServerRequest
 from tornadoish.httputil.startline import (
     RequestStartLine,
@@ -52,9 +54,12 @@ __all__ = [
     "HTTPOutputError",
     "HTTPServerConnectionDelegate",
     "HTTPServerRequest",
+    "MultipartDelegate",
+    "MultipartParser",
     "ParseBodyConfig",
     "ParseMultipartConfig",
     "ParseUrlEncodedConfig",
+    "PartHead",
     "RequestStartLine",
     "ResponseStartLine",
     "address_of_node",

@@ -8,14 +8,15 @@ Made by routers and adapters once the head of a request is there. What costs som
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from http.cookies import CookieError, SimpleCookie
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, overload
 
 from tornadoish.escape import parse_qs_bytes
+from tornadoish.httputil.abnf import DIGITS
 from tornadoish.httputil.cookies import parse_cookie
 from tornadoish.httputil.errors import HTTPInputError
-from tornadoish.httputil.forms import HTTPFile, parse_body_arguments
+from tornadoish.httputil.forms import HTTPFile, is_form, parse_body_arguments
 from tornadoish.httputil.headers import HTTPHeaders
 from tornadoish.httputil.urls import split_host_and_port
 
@@ -52,6 +53,17 @@ class lazy(Generic[T]):
         def __set__(self, instance: object, value: T) -> None: ...
 
 
+class PulledBody(Protocol):
+    """A body that whoever handles the request reads when he likes: its pieces, in order."""
+
+    #: whether some of it has been taken
+    begun: bool
+    #: whether it ended before its end
+    gone: bool
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+
 class HTTPServerRequest:
     """One HTTP request.
 
@@ -65,7 +77,6 @@ class HTTPServerRequest:
 
     connection: Any = None
     server_connection: object = None
-    body: bytes = b""
     path: str = ""
     query: str = ""
     #: what of ``path`` leads to the application that answers, if it is mounted (``routing.Mount``)
@@ -77,6 +88,8 @@ class HTTPServerRequest:
     _finish_time: float | None = None
     # A streamed body's end, for whoever waits for it (set by the handler's delegate).
     _body_future: Any = None
+    # The body, if the handler reads it itself (set by the handler's delegate).
+    _pulled: PulledBody | None = None
 
     def __init__(
         self,
@@ -100,6 +113,8 @@ class HTTPServerRequest:
         self.headers = HTTPHeaders() if headers is None else headers
         self.connection = connection
         self._start_time = time.time()
+        if uri is None:
+            uri = self.uri = "/"
         if uri:
             if uri[0] == "/":
                 self.path, _, self.query = uri.partition("?")
@@ -212,6 +227,61 @@ class HTTPServerRequest:
         return parse_qs_bytes(self.query, keep_blank_values=True)
 
     @lazy
+    def body(self) -> bytes:
+        """The whole body.
+
+        :raises RuntimeError: the handler is one of :func:`web.pull_request_body` and has not read
+            it by :meth:`read_body`.
+        """
+        if self._pulled is not None:
+            raise RuntimeError("This body has not been read: await request.read_body() before")
+        return b""
+
+    @property
+    def _has_unread_body(self) -> bool:
+        return self._pulled is not None and "body" not in self.__dict__
+
+    def body_chunks(self) -> AsyncIterator[bytes]:
+        """The body piece by piece, as it arrives: ``async for chunk in request.body_chunks()``
+        (ours alone, not Tornado's).
+
+        That is for handlers of :func:`web.pull_request_body`, which are asked for each piece; to
+        others the whole of it is there already. What one loop has taken does not come again.
+
+        :raises StreamClosedError: (from the loop) the client went away, or was refused.
+        """
+        if self._pulled is None or not self._has_unread_body:
+            return _pieces_of(self.body)
+        return aiter(self._pulled)
+
+    async def read_body(self, limit: int | None = None) -> bytes:
+        """The whole body (ours alone, not Tornado's). From then on ``body``, ``arguments``,
+        ``body_arguments`` and ``files`` are what they are in every other handler.
+
+        :param limit: bytes that it may have; None: as many as the server allows.
+        :raises HTTPInputError: (413) it has more; not read at all if it says so beforehand.
+        :raises StreamClosedError: the client went away, or was refused.
+        :raises RuntimeError: some of it has been taken by :meth:`body_chunks`.
+        """
+        if self._pulled is None or not self._has_unread_body:
+            _check_size(len(self.body), limit)
+            return self.body
+        if self._pulled.begun:
+            raise RuntimeError("Some of this body has been read already")
+        length = self.headers.get("Content-Length", "")
+        if DIGITS.fullmatch(length) and "X-Consumed-Content-Encoding" not in self.headers:
+            _check_size(int(length), limit)
+        size = 0
+        pieces: list[bytes] = []
+        async for piece in self._pulled:
+            size += len(piece)
+            _check_size(size, limit)
+            pieces.append(piece)
+        self.body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self.__dict__.pop("arguments", None)  # as they were without it
+        return self.body
+
+    @lazy
     def body_arguments(self) -> dict[str, list[bytes]]:
         """The arguments in a form body.
 
@@ -228,8 +298,11 @@ class HTTPServerRequest:
 
     @lazy
     def arguments(self) -> dict[str, list[bytes]]:
-        """The query arguments and behind them the body arguments."""
+        """The query arguments and behind them the body arguments; without these as long as the
+        handler has not read the body (``read_body``)."""
         both = {name: list(values) for name, values in self.query_arguments.items()}
+        if self._has_unread_body:
+            return both
         for name, values in self.body_arguments.items():
             both.setdefault(name, []).extend(values)
         return both
@@ -238,8 +311,10 @@ class HTTPServerRequest:
         """Set ``body_arguments`` and ``files`` from the body (Tornado's private name for it)."""
         arguments: dict[str, list[bytes]] = {}
         files: dict[str, list[HTTPFile]] = {}
-        if self.body:
+        content_type = ""
+        if "body" in self.__dict__ or self._pulled is not None:
             content_type = self.headers.get("Content-Type", "")
+        if is_form(content_type) and self.body:
             try:
                 parse_body_arguments(content_type, self.body, arguments, files, self.headers)
             except HTTPInputError as error:
@@ -291,3 +366,13 @@ class HTTPServerRequest:
         names = ("protocol", "host", "method", "uri", "version", "remote_ip")
         shown = ", ".join([f"{name}={getattr(self, name)!r}" for name in names])
         return f"{type(self).__name__}({shown})"
+
+
+async def _pieces_of(body: bytes) -> AsyncIterator[bytes]:
+    if body:
+        yield body
+
+
+def _check_size(size: int, limit: int | None) -> None:
+    if limit is not None and size > limit:
+        raise HTTPInputError("Body too large", 413, survives=True)

@@ -6,12 +6,14 @@ from tornadoish.web.application import (
     _HandlerDelegate,
     url,
 )
+from tornadoish.web.bodies import MultipartStream, Part, Upload
 from tornadoish.web.compression import ContentEncoding, GZipContentEncoding
 from tornadoish.web.decorators import addslash, authenticated, removeslash
 from tornadoish.web.errors import Finish, HTTPError, MissingArgumentError
 from tornadoish.web.handler import (
     RequestHandler,
     _has_stream_request_body,
+    pull_request_body,
     stream_request_body,
 )
 from tornadoish.web.modules import TemplateModule, UIModule
@@ -39,12 +41,15 @@ __all__ = [
     "HTTPError",
     "Jinja2Loader",
     "MissingArgumentError",
+    "MultipartStream",
     "OutputTransform",
+    "Part",
     "RedirectHandler",
     "RequestHandler",
     "StaticFileHandler",
     "TemplateModule",
     "UIModule",
+    "Upload",
     "_ApplicationRouter",
     "_HandlerDelegate",
     "_has_stream_request_body",

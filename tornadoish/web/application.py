@@ -36,6 +36,7 @@ from tornadoish.routing import (
     URLSpec,
     _RuleList,
 )
+from tornadoish.web.bodies import PulledBody
 from tornadoish.web.compression import ContentEncoding
 from tornadoish.web.handler import RequestHandler
 from tornadoish.web.modules import collect_ui_methods, collect_ui_modules
@@ -252,6 +253,7 @@ class _HandlerDelegate(HTTPMessageDelegate):
         "path_args",
         "path_kwargs",
         "request",
+        "taker",
     )
 
     def __init__(
@@ -272,6 +274,8 @@ class _HandlerDelegate(HTTPMessageDelegate):
         self.path_kwargs = path_kwargs or _NO_KWARGS
         self.chunks: Sequence[bytes] = ()
         self.handler: RequestHandler | None = None
+        # Who takes the body as it arrives, if it is not collected.
+        self.taker: RequestHandler | PulledBody | None = None
 
     @property
     def stream_request_body(self) -> bool:
@@ -283,17 +287,33 @@ class _HandlerDelegate(HTTPMessageDelegate):
     ) -> Awaitable[None] | None:
         if not self.handler_class._stream_request_body:
             return None
+        if self.handler_class._pull_request_body:
+            return self._let_pull()
         loop = asyncio.get_running_loop()
         self.request._body_future = loop.create_future()
         handler = self.handler_class(self.application, self.request, **self.handler_kwargs)
-        self.handler = handler
+        self.handler = self.taker = handler
         prepared = handler._prepared_future = loop.create_future()
         self._run_as_task(handler)
         return None if prepared.done() else prepared
 
+    def _let_pull(self) -> Awaitable[None] | None:
+        """Run the handler now. What is returned is done when it begins to read the body."""
+        body = self.taker = self.request._pulled = PulledBody()
+        handler = self.handler_class(self.application, self.request, **self.handler_kwargs)
+        self.handler = handler
+        connection: object = self.connection
+        follows = True
+        if isinstance(connection, HTTPConnection):
+            connection.set_body_callback(body.let_go)
+            follows = connection.body_follows
+        task = self._run_as_task(handler)
+        task.add_done_callback(lambda _: body.let_go() if handler._finished else None)
+        return body.wanted() if follows and not handler._finished else None
+
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
-        if self.handler is not None:
-            return self.handler.data_received(chunk)
+        if self.taker is not None:
+            return self.taker.data_received(chunk)
         if self.chunks:
             cast("list[bytes]", self.chunks).append(chunk)
         else:
@@ -304,10 +324,12 @@ class _HandlerDelegate(HTTPMessageDelegate):
         self.request.trailers = trailers
 
     def finish(self) -> None:
-        body = self.request._body_future
-        if body is not None:
-            if not body.done():
-                body.set_result(None)
+        taker = self.taker
+        if taker is not None:
+            if isinstance(taker, PulledBody):
+                taker.finish()
+            elif not self.request._body_future.done():
+                self.request._body_future.set_result(None)
             return
         chunks = self.chunks
         if chunks:
@@ -316,10 +338,15 @@ class _HandlerDelegate(HTTPMessageDelegate):
 
     def on_connection_close(self) -> None:
         self.chunks = ()
-        handler, body = self.handler, self.request._body_future
-        if handler is None or body is None:
+        handler, taker = self.handler, self.taker
+        if handler is None or taker is None:
             return
-        if not body.done():
+        body = self.request._body_future
+        if isinstance(taker, PulledBody):
+            taker.on_connection_close()
+            if handler._finished:
+                return
+        elif not body.done():
             body.set_exception(StreamClosedError())
             body.exception()  # the handler may have ended already
         self.connection.set_close_callback(None)  # it hears of it here, once

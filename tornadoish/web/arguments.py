@@ -6,6 +6,8 @@ import re
 from typing import Any, TypeVar, overload
 
 from tornadoish.escape import _unicode
+from tornadoish.httputil import ParseMultipartConfig
+from tornadoish.web.bodies import MultipartStream
 from tornadoish.web.errors import HTTPError, MissingArgumentError
 from tornadoish.web.exchange import Exchange
 
@@ -69,6 +71,15 @@ class Arguments(Exchange):
     def get_query_arguments(self, name: str, strip: bool = True) -> list[str]:
         """All values of an argument of the query."""
         return self._get_arguments(name, self.request.query_arguments, strip)
+
+    def multipart(self, config: ParseMultipartConfig | None = None) -> MultipartStream:
+        """The parts of a multipart/form-data body, to be iterated over (ours alone, not Tornado's):
+        as they arrive in handlers of :func:`pull_request_body`, to others all are there already.
+
+        :param config: the limits; default those of :func:`httputil.set_parse_body_config`.
+        :raises HTTPInputError: (415, 400) the body is of another kind; more while iterating.
+        """
+        return MultipartStream(self.request, config)
 
     def _get_argument(
         self, name: str, default: Any, source: dict[str, list[bytes]], strip: bool

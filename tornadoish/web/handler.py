@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from tornadoish.httputil import HTTPServerRequest
 from tornadoish.iostream import StreamClosedError
@@ -21,6 +21,7 @@ from tornadoish.web.exchange import HandlerApplication
 from tornadoish.web.transforms import OutputTransform
 
 Steps = Generator[Awaitable[Any], None, None]
+H = TypeVar("H", bound="type[RequestHandler]")
 
 
 class RequestHandler(Events):
@@ -36,8 +37,9 @@ class RequestHandler(Events):
     #: Whether the coroutine of a handler of this class is cancelled when its client goes away
     #: before the answer is finished (ours alone, not Tornado's).
     cancel_on_close = False
-    # Set by the decorator stream_request_body.
+    # Set by the decorators stream_request_body and (both of them) pull_request_body.
     _stream_request_body = False
+    _pull_request_body = False
     # Set on the instance of a handler that streams its body: done when prepare() is.
     _prepared_future: asyncio.Future[None] | None = None
 
@@ -90,12 +92,9 @@ class RequestHandler(Events):
             self._set_prepared()
             if body is not None and not self._finished:
                 yield body
-        except StreamClosedError as error:
-            if body is None or not body.done() or body.exception() is None:
-                self._handle_request_exception(error)
-            return  # else the client went away before its streamed body was through
         except Exception as error:
-            self._handle_request_exception(error)
+            if not self._is_given_up(error):
+                self._handle_request_exception(error)
             return
         finally:
             self._set_prepared()
@@ -131,7 +130,17 @@ class RequestHandler(Events):
             if self._auto_finish and not self._finished:
                 self.finish()
         except Exception as error:
-            self._handle_request_exception(error)
+            if not self._is_given_up(error):
+                self._handle_request_exception(error)
+
+    def _is_given_up(self, error: Exception) -> bool:
+        """Whether ``error`` says no more than that the client went away within its body."""
+        if not isinstance(error, StreamClosedError):
+            return False
+        end, pulled = self.request._body_future, self.request._pulled
+        if pulled is not None:
+            return pulled.gone
+        return end is not None and end.done() and end.exception() is not None
 
     def _decode_path(self, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
         decode = self.decode_argument
@@ -201,6 +210,28 @@ def _is_done(pending: Awaitable[Any]) -> bool:
         pending.result()
         return True
     return False
+
+
+def pull_request_body(cls: H) -> H:
+    """Class decorator: the handler reads the body itself, when it likes (ours alone, not
+    Tornado's).
+
+    ``prepare`` and then the method are called when the head is there. The body comes as it is asked
+    for: ``async for chunk in self.request.body_chunks()``, ``await self.request.read_body(limit)``,
+    or part by part, ``async for part in self.multipart()``. Until then the client waits, and one
+    that asks whether it may send the body (``Expect: 100-continue``) is told to go on when the
+    handler first reads. What has not been read when the answer is finished is dropped, or the
+    connection is closed.
+
+    If the client goes away, or its body is refused (malformed, too large, too slow), who reads gets
+    a StreamClosedError; one that leaves the handler then ends it without a word in the log.
+
+    :raises TypeError: not a handler, or one of :func:`stream_request_body`.
+    """
+    if _has_stream_request_body(cls) and not cls._pull_request_body:
+        raise TypeError(f"{cls.__name__} streams its body already")
+    cls._stream_request_body = cls._pull_request_body = True
+    return cls
 
 
 def stream_request_body(cls: type[RequestHandler]) -> type[RequestHandler]:
