@@ -176,9 +176,9 @@ def test_every_byte_counts(version: int) -> None:
                     assert ours.decode_signed_value(KEY, "n", changed) is None, changed
 
 
-def signed_by_hand(*fields: bytes) -> bytes:
+def signed_by_hand(*fields: bytes, between: bytes = b"|") -> bytes:
     """What the holder of the key could sign, but neither library does."""
-    start = b"2|" + b"".join([field + b"|" for field in fields])
+    start = b"2|" + b"".join([field + between for field in fields])
     return start + signing._sign(KEY, "sha256", start)
 
 
@@ -186,9 +186,12 @@ TIME = b"10:%d" % NOW
 VALUE = b"8:dmFsdWU="
 
 
-def test_signed_by_hand() -> None:
+@both
+def test_signed_by_hand(web: Any) -> None:
     good = signed_by_hand(b"1:0", TIME, b"1:n", VALUE)
-    assert ours.decode_signed_value(KEY, "n", good, clock=at(NOW)) == b"value"
+    assert web.decode_signed_value(KEY, "n", good, clock=at(NOW)) == b"value"
+    bad = signed_by_hand(b"1:0", TIME, b"1:n", VALUE, between=b":")
+    assert web.decode_signed_value(KEY, "n", bad, clock=at(NOW)) is None
 
 
 @pytest.mark.parametrize(

@@ -181,8 +181,7 @@ def _split_2(wire: bytes) -> _Fields | None:
     fields: list[bytes] = []
     start = 2  # behind "2|"
     for _ in range(4):
-        # A length is as long as a number can be, so no search goes further than that.
-        colon = wire.find(b":", start, start + MAX_DIGITS + 1)
+        colon = wire.find(b":", start)
         length = parse_number(wire[start:colon]) if colon > 0 else None
         if length is None:
             return None
