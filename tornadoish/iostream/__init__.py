@@ -8,6 +8,7 @@ from tornadoish.iostream.errors import (
     UnsatisfiableReadError,
 )
 from tornadoish.iostream.files import (
+    PIECE,
     at_hand,
     can_send_file,
     copy_file,
@@ -19,6 +20,7 @@ from tornadoish.iostream.stream import IOStream, SSLIOStream
 
 __all__ = [
     "NEVER",
+    "PIECE",
     "BaseIOStream",
     "DeadlineClock",
     "IOStream",

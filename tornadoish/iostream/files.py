@@ -102,7 +102,11 @@ class _Descriptor:
 
 
 async def copy_file(
-    fd: int, offset: int, count: int, write: Callable[[bytes], Awaitable[None]]
+    fd: int,
+    offset: int,
+    count: int,
+    write: Callable[[bytes], Awaitable[None]],
+    piece_size: int = PIECE,
 ) -> int:
     """Read part of a file piece by piece and give each to ``write``, when the one before is done.
 
@@ -111,7 +115,7 @@ async def copy_file(
     """
     copied = 0
     while copied < count:
-        piece = await read_soon(fd, min(PIECE, count - copied), offset + copied)
+        piece = await read_soon(fd, min(piece_size, count - copied), offset + copied)
         if not piece:
             break
         await write(piece)

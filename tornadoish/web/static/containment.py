@@ -40,6 +40,8 @@ def is_below(root: str, path: str, flavour: Any = os.path) -> bool:
 
     :param flavour: ``posixpath`` or ``ntpath``.
     """
+    if flavour.sep != "/":  # Windows: A is a
+        root, path = flavour.normcase(root), flavour.normcase(path)
     if not root.endswith(flavour.sep):
         root += flavour.sep
     return bool((path + flavour.sep).startswith(root))

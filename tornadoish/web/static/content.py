@@ -121,7 +121,7 @@ class StaticContent:
 
     @classmethod
     def _get_cached_version(cls, abs_path: str) -> str | None:
-        stamp = _stamp(abs_path)
+        stamp = stamp_at(abs_path)
         with cls._lock:
             if abs_path in cls._static_hashes and cls._static_stamps.get(abs_path) == stamp:
                 return cls._static_hashes[abs_path]
@@ -130,7 +130,7 @@ class StaticContent:
         except Exception as error:
             gen_log.error("Could not make a version of static file %r: %s", abs_path, error)
             version = None
-        if _stamp(abs_path) == stamp and not is_fresh(stamp):
+        if stamp_at(abs_path) == stamp and not is_fresh(stamp):
             with cls._lock:
                 cls._remember(abs_path, version, stamp)
         return version
@@ -146,7 +146,8 @@ class StaticContent:
         stamps[abs_path] = stamp
 
 
-def _stamp(path: str) -> Stamp | None:
+def stamp_at(path: str) -> Stamp | None:
+    """What changes when the file at ``path`` does; None: there is no file."""
     try:
         return stamp_of(os.stat(path))
     except (OSError, ValueError):

@@ -17,6 +17,7 @@ import mimetypes
 import os
 import re
 import secrets
+import stat
 from collections.abc import Awaitable, Coroutine, Iterable, Sequence
 from typing import Any, cast
 
@@ -33,7 +34,7 @@ from tornadoish.web.static.containment import (
     is_below,
     open_below,
 )
-from tornadoish.web.static.content import StaticContent, is_fresh
+from tornadoish.web.static.content import StaticContent, is_fresh, stamp_at
 from tornadoish.web.static.ranges import Range, may_send_part, parse_ranges
 from tornadoish.web.static.sending import send_by, send_file
 
@@ -42,6 +43,8 @@ SMALL = 64 * 1024
 #: bytes of a file whose entity tag is made of its content; that of a larger one is of its times
 #: and its size
 MAX_HASHED_SIZE = 1024 * 1024
+#: bytes of a file that are transformed (compressed, say) before others have their turn
+TRANSFORMED = 32 * 1024
 #: codings of precompressed files and what their names end with, the best first
 SUFFIXES = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}
 
@@ -74,7 +77,8 @@ class StaticFileHandler(StaticContent, RequestHandler):
     # What is sent, once it is known, if it is a file.
     _file: OpenFile | None = None
     _coding: str | None = None
-    _etag: str | None = None
+    _allowed: Sequence[str] | None = None  # directories that it must be in
+    _etag: str | None = ""  # "": nobody has asked for it yet
     _decided = False  # conditions have been looked at
 
     def initialize(
@@ -190,7 +194,7 @@ class StaticFileHandler(StaticContent, RequestHandler):
         if not is_below(os.path.abspath(root), absolute_path):
             raise HTTPError(403, "%r is not in the static directory", self.path)
         links = self.allowed_symlink_directory or root
-        allowed = [links] if isinstance(links, str) else links
+        allowed = self._allowed = [links] if isinstance(links, str) else links
         if self.default_filename is not None and os.path.isdir(absolute_path):
             check_links(absolute_path, allowed)
             if not self.request.path.endswith("/"):
@@ -214,34 +218,29 @@ class StaticFileHandler(StaticContent, RequestHandler):
             self._let_go()  # a subclass wants another one
         if not self._sends_files():
             return
-        file = self._file
-        if file is None:
-            file = self._file = OpenFile(path)
+        if self._file is None:
+            self._file = OpenFile(path)
         if self.precompressed:
-            siblings = {
-                coding: sibling
-                for coding in self.precompressed
-                if (sibling := self._find_sibling(file, SUFFIXES[coding])) is not None
-            }
-            if siblings:
-                add_to_vary(self._headers, "Accept-Encoding")
-                liked = self.request.headers.get("Accept-Encoding", "")
-                self._coding = choose_coding(liked, tuple(siblings))
-                if self._coding is not None:
-                    file.close()
-                    self._file = siblings[self._coding]
+            self._choose_coding(self._file)
 
-    def _find_sibling(self, file: OpenFile, suffix: str) -> OpenFile | None:
-        links = self.allowed_symlink_directory or self.root
-        path = file.path + suffix
-        if not os.path.isfile(path):
-            return None
-        try:
-            sibling = open_below(path, [links] if isinstance(links, str) else links)
-        except HTTPError:
-            return None
-        # One that is older was made of something else.
-        return sibling if sibling.stat.st_mtime_ns >= file.stat.st_mtime_ns else None
+    def _choose_coding(self, original: OpenFile) -> None:
+        """Take a precompressed file instead, if there is one that the client likes better."""
+        available = [
+            coding for coding in self.precompressed if _is_made_of(original, SUFFIXES[coding])
+        ]
+        if available:
+            add_to_vary(self._headers, "Accept-Encoding")
+        liked = self.request.headers.get("Accept-Encoding", "")
+        while (coding := choose_coding(liked, available)) is not None:
+            path = original.path + SUFFIXES[coding]
+            try:
+                file = OpenFile(path) if self._allowed is None else open_below(path, self._allowed)
+            except HTTPError:
+                available.remove(coding)  # it is a link that leads elsewhere, say
+                continue
+            self._let_go()
+            self._file, self._coding = file, coding
+            return
 
     def _let_go(self) -> None:
         """Close the file, if there is one open."""
@@ -303,7 +302,7 @@ class StaticFileHandler(StaticContent, RequestHandler):
         """Hook: the entity tag. That of a file up to ``MAX_HASHED_SIZE``, and of what is no file,
         is its version (``get_content_version``); that of a larger one is made of what changes when
         it does."""
-        if self._etag is None:
+        if self._etag == "":
             self._etag = self._compute_etag()
         return self._etag
 
@@ -317,9 +316,8 @@ class StaticFileHandler(StaticContent, RequestHandler):
         is_own = getattr(self.get_content_version, "__func__", None) is _own_version
         if file.stat.st_size <= MAX_HASHED_SIZE or not is_own:
             version = self._get_cached_version(file.path)
-            # If another file has taken its place, the version is of that one.
-            if version and self._static_stamps.get(file.path, file.stamp) == file.stamp:
-                return f'"{version}"'
+            if version and stamp_at(file.path) == file.stamp:
+                return f'"{version}"'  # else another file has its place, and the version is of that
         modified, changed, size, _, _ = file.stamp
         # RFC 9110, 8.8.1: weak, as long as it could change without its times telling.
         weak = "W/" if is_fresh(file.stamp) else ""
@@ -413,6 +411,8 @@ class StaticFileHandler(StaticContent, RequestHandler):
                     start = part.start if part is not None else 0
                     count = part.size if part is not None else self.get_content_size()
                     await self._send_part(self._file, start, count)
+                    if len(parts) > 1:
+                        await self.flush()
         except StreamClosedError:
             return  # nobody is there to send it to
         except (HTTPOutputError, OSError) as error:
@@ -442,11 +442,20 @@ class StaticFileHandler(StaticContent, RequestHandler):
         if all(transform.passes_on() for transform in self._transforms):
             await send_file(self.request.connection, file.fd, start, count)
         else:
-            await send_by(self._pass_on, file.fd, start, count)
+            await send_by(self._pass_on, file.fd, start, count, TRANSFORMED)
 
     def _pass_on(self, piece: bytes) -> asyncio.Future[None]:
         self.write(piece)
         return self.flush()
+
+
+def _is_made_of(original: OpenFile, suffix: str) -> bool:
+    """Whether there is a precompressed file, and not one of what was there before."""
+    try:
+        found = os.stat(original.path + suffix)
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_mtime_ns >= original.stat.st_mtime_ns
 
 
 def _whole(file: OpenFile, data: bytes, count: int) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from tornadoish.httputil import HTTPConnection, HTTPOutputError
-from tornadoish.iostream import copy_file
+from tornadoish.iostream import PIECE, copy_file
 
 
 async def send_file(connection: object, fd: int, offset: int, count: int) -> None:
@@ -25,13 +25,16 @@ async def send_file(connection: object, fd: int, offset: int, count: int) -> Non
 
 
 async def send_by(
-    write: Callable[[bytes], Awaitable[None]], fd: int, offset: int, count: int
+    write: Callable[[bytes], Awaitable[None]],
+    fd: int,
+    offset: int,
+    count: int,
+    piece: int = PIECE,
 ) -> None:
-    """Give ``count`` bytes of a file to ``write``, in pieces so small that they may be transformed
-    on their way.
+    """Give ``count`` bytes of a file to ``write``, ``piece`` bytes at a time.
 
     :raises HTTPOutputError: there are fewer.
     """
-    sent = await copy_file(fd, offset, count, write)
+    sent = await copy_file(fd, offset, count, write, piece)
     if sent < count:
         raise HTTPOutputError(f"The file ended {count - sent} bytes too early")
