@@ -324,18 +324,25 @@ def test_a_loader_is_made_once_by_many_threads() -> None:
     start = threading.Barrier(8)
 
     def make() -> Any:
-        made.append(object())
-        return made[-1]
+        one = object()
+        made.append(one)
+        sum(range(50_000))  # time enough for the others to come in, if they can
+        return one
 
     def ask() -> None:
         start.wait()
         got.append(cache.get("key", make))
 
-    threads = [threading.Thread(target=ask) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
     assert len(made) == 1
     assert got == made * 8
     cache.reset()  # what cannot be reset stays
