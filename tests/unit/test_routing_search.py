@@ -12,8 +12,9 @@ from routers import A, B, asking, recording, rule
 
 from tornadoish import routing
 from tornadoish.httputil import HTTPServerRequest
-from tornadoish.routing import AnyMatches, HostMatches, Matcher, PathMatches, Rule
+from tornadoish.routing import AnyMatches, HostMatches, Matcher, PathMatches, Rule, index
 from tornadoish.routing.index import RouteIndex
+from tornadoish.routing.segments import segments
 
 
 class Odd(PathMatches):
@@ -48,7 +49,19 @@ PIECES = st.one_of(
         ]
     ),
     st.sampled_from(
-        ["[ab]", "[^a]", "[]a|]", "[|]*", r"[\]|(]", "(?:a|b)", "(?:/a)?", "(?:a(?:b|/))*", "(?#|)"]
+        [
+            "[ab]",
+            "[^a]",
+            "[^/]",
+            "[.-9]",
+            "[]a|]",
+            "[|]*",
+            r"[\]|(]",
+            "(?:a|b)",
+            "(?:/a)?",
+            "(?:a(?:b|/))*",
+            "(?#|)",
+        ]
     ),
     st.sampled_from(["(a|b)", "(.*)", "(/b)?", "([^/]+)", "(a|)", "|", "|", "$", "^", "(?i:a)"]),
     st.sampled_from(
@@ -100,15 +113,22 @@ PATH = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@pytest.mark.parametrize("few", [0, index.FEW])
+@settings(max_examples=150, deadline=None)
 @given(
     rules=st.lists(st.tuples(matchers(), st.booleans()), max_size=12),
     paths=st.lists(PATH, min_size=1, max_size=12),
     host=st.sampled_from(["one", "two"]),
 )
 def test_the_search_finds_what_trying_every_rule_finds(
-    rules: list[tuple[Matcher, bool]], paths: list[str], host: str
+    few: int, rules: list[tuple[Matcher, bool]], paths: list[str], host: str
 ) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(index, "FEW", few)  # 0: even the fewest are told apart by their segments
+        search_and_try(rules, paths, host)
+
+
+def search_and_try(rules: list[tuple[Matcher, bool]], paths: list[str], host: str) -> None:
     router = recording(routing)()
     for number, (matcher, passed) in enumerate(rules):
         router.rules.append(Rule(matcher, number))
@@ -157,6 +177,11 @@ def tried(paths: list[str], path: str, monkeypatch: pytest.MonkeyPatch) -> int:
         ("/api/thing{}", "/api/thing{}"),
         ("^/api/thing{}$", "/api/thing{}"),
         ("/api/thing{}/([0-9]+)", "/api/thing{}/42"),
+        ("/([^/]+)/thing{}", "/any/thing{}"),
+        (r"/users/(\d+)/thing{}", "/users/7/thing{}"),
+        (r"/users/([0-9]+)/thing{}/([a-z0-9_-]*)/?", "/users/7/thing{}/x"),
+        (r"/api/(v[12]|beta)/thing{}", "/api/v2/thing{}"),
+        ("/users/{{id:int}}/thing{}", "/users/7/thing{}"),
         (r"/thing{}\.html", "/thing{}.html"),
         ("/thing{}/(?P<name>[^/]+)/?", "/thing{}/name"),
         ("/x{}/?", "/x{}"),
@@ -205,3 +230,29 @@ def test_only_rules_whose_prefix_the_path_begins_with_are_tried() -> None:
     assert patterns("/bbb") == ["/b.*", "/"]
     assert patterns("/zzz") == ["/"]
     assert patterns("") == patterns("!") == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "known"),
+    [
+        ("", []),
+        ("$", [""]),
+        ("/$", ["", ""]),
+        ("/a/b$", ["", "a", "b"]),
+        ("/a/b", ["", "a"]),
+        (r"^/a\.b/(\d+)/c$", ["", "a.b", None, "c"]),
+        ("/([^/]+)/x-(?:a|b)/c$", ["", None, None, "c"]),
+        ("/(?P<n>[a-z]{1,3})?/c$", ["", None, "c"]),
+        ("/a/?b/c$", [""]),
+        ("/(.*)/c$", [""]),
+        ("/(a/b)/c$", [""]),
+        (r"/[\.-9]/c$", [""]),
+        ("/[^a]/c$", [""]),
+        (r"/\D/c$", [""]),
+        ("/(?=a)b/c$", [""]),
+        ("/ab?/c$", ["", None, "c"]),
+        ("/a(?#/)/c$", [""]),
+    ],
+)
+def test_what_is_known_of_a_pattern(pattern: str, known: list[str | None]) -> None:
+    assert segments(pattern) == known

@@ -14,11 +14,15 @@ from operator import itemgetter
 from typing import Any, TypeVar, cast
 
 from tornadoish.routing.rules import Matcher, PathMatches, Rule
+from tornadoish.routing.segments import Segments
 from tornadoish.routing.templates import plain_text
 
 # A rule, its matcher, and, if the matcher is for one single path, the two spellings of that path
 # which `$` lets through: with a line feed behind it and without.
 Candidate = tuple[Rule, tuple[str, str] | None, Matcher]
+
+#: rules that are tried without a further look at which of them may match
+FEW = 6
 
 
 class RouteIndex:
@@ -39,7 +43,7 @@ class RouteIndex:
     candidates are the fewest. "" is always there, so that the search begins somewhere and ends.
     """
 
-    __slots__ = ("_candidates", "_exact", "_parents", "_prefixes", "pathless")
+    __slots__ = ("_candidates", "_exact", "_parents", "_prefixes", "_segments", "pathless")
 
     pathless: tuple[Candidate, ...] | None
     """All rules, if none depends on how the path begins; then nobody need look at the path."""
@@ -64,7 +68,13 @@ class RouteIndex:
             ancestors.append(position)
 
         self._candidates = [tuple(entry for _, entry in entries) for entries in ordered]
-        self._exact = dict(zip(self._prefixes, self._candidates, strict=True))
+        self._segments = [_by_segment(entries) for entries in self._candidates]
+        # Most paths are asked for as a whole, and of few rules it is as quick to try them all.
+        self._exact = {
+            prefix: entries
+            for prefix, entries in zip(self._prefixes, self._candidates, strict=True)
+            if len(entries) <= FEW
+        }
         self.pathless = self._candidates[0] if len(self._prefixes) == 1 else None
 
     def candidates(self, path: str) -> tuple[Candidate, ...]:
@@ -76,7 +86,17 @@ class RouteIndex:
         position = bisect_right(prefixes, path) - 1
         while not path.startswith(prefixes[position]):
             position = self._parents[position]
-        return self._candidates[position]
+        segments = self._segments[position]
+        return self._candidates[position] if segments is None else segments.candidates(path)
+
+
+def _by_segment(entries: tuple[Candidate, ...]) -> Segments[Candidate] | None:
+    """Many candidates are told apart by more than how they begin."""
+    if len(entries) <= FEW:
+        return None
+    patterns = [_plain_pattern(entry[2]) for entry in entries]
+    alone = [None if p is None or _has_alternatives(p) else p for p in patterns]
+    return Segments(list(zip(alone, entries, strict=True)))
 
 
 # The text at the start of a pattern that stands for itself; what a quantifier follows does not.
@@ -91,18 +111,26 @@ _HARMLESS_FLAGS = int(re.UNICODE | re.ASCII | re.DOTALL)
 
 def _literal_start(matcher: Matcher) -> tuple[str, tuple[str, str] | None]:
     """Return the text that each path ``matcher`` matches begins with, and `Candidate`'s pair."""
+    pattern = _plain_pattern(matcher)
+    if pattern is None:
+        return "", None
+    prefix, rest = _split_literal(pattern)
+    whole = (prefix, prefix + "\n") if prefix and rest == "$" else None
+    return prefix, whole
+
+
+def _plain_pattern(matcher: Matcher) -> str | None:
+    """A matcher's pattern, if its text stands for itself and nobody but it decides."""
     if type(matcher) is not PathMatches:
-        return "", None  # a subclass may match as it likes
+        return None  # a subclass may match as it likes
     regex: Any = matcher.regex
     if (
         not isinstance(regex, re.Pattern)
         or not isinstance(regex.pattern, str)
         or regex.flags & ~_HARMLESS_FLAGS
     ):
-        return "", None
-    prefix, rest = _split_literal(regex.pattern)
-    whole = (prefix, prefix + "\n") if prefix and rest == "$" else None
-    return prefix, whole
+        return None
+    return regex.pattern
 
 
 def _split_literal(pattern: str) -> tuple[str, str]:
