@@ -180,6 +180,16 @@ async def test_types(serve: Serve, ctype: str, compressed: bool) -> None:
     assert plain(answer) == TEXT
 
 
+async def test_an_empty_answer_that_is_flushed(serve: Serve) -> None:
+    class Handler(web.RequestHandler):
+        async def get(self) -> None:
+            self.set_status(204)
+            await self.flush()
+
+    answer = await ask(await serve([("/", Handler)], compress_response=True))
+    assert (answer.status, answer.get("Content-Encoding")) == (204, None)
+
+
 @pytest.mark.parametrize(
     ("status", "fields"),
     [
@@ -259,15 +269,26 @@ class Slow(web.ContentEncoding):
 
     gate: threading.Event
     entered: threading.Event
-    threads: list[bool]
+    threads: list[bool]  # of each piece, whether it was the main one
+
+    def transform_first_chunk(self, *args: Any) -> Any:
+        self.wait()
+        return super().transform_first_chunk(*args)
 
     def transform_chunk(self, chunk: bytes, finishing: bool) -> bytes:
+        if self._begun:  # else it is called by the other one
+            self.wait()
+        self._begun = True
+        return super().transform_chunk(chunk, finishing)
+
+    _begun = False
+
+    def wait(self) -> None:
         here = threading.current_thread() is threading.main_thread()
         self.threads.append(here)
         self.entered.set()
         if not here and not self.gate.wait(10):
             raise TimeoutError
-        return super().transform_chunk(chunk, finishing)
 
 
 @pytest.fixture
@@ -310,7 +331,7 @@ async def test_what_is_not_compressed_needs_no_thread(serve: Serve, slow: type[S
     for path, accept in (("/png", "gzip"), ("/part", "gzip"), ("/", "identity")):
         answer = await peer.ask(f"GET {path} HTTP/1.1", "Host: a", f"Accept-Encoding: {accept}")
         assert answer.body == LARGE
-    assert slow.threads == []
+    assert slow.threads == [True] * 3
 
 
 async def test_the_last_piece_of_a_stream(serve: Serve, slow: type[Slow]) -> None:
@@ -381,6 +402,7 @@ async def test_the_end_comes_when_the_answer_is_sent(serve: Serve, slow: type[Sl
     peer.send("GET / HTTP/1.1", "Host: a", "Accept-Encoding: gzip")
     await until(slow.entered.is_set)
     assert events == ["finish False"]
+    assert len(site.application._running) == 2  # nobody else may hold it
     slow.gate.set()
     assert plain(await peer.answer()) == LARGE
     await until(lambda: "sent" in events)

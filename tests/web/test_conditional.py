@@ -64,6 +64,7 @@ def dated(web: Any, **attributes: Any) -> Any:
         ("Fri, 20 Nov 2026 01:02:03 GMT, Fri, 20 Nov 2026 01:02:03 GMT", False),
         ("Fri, 99 Nov 2026 99:99:99 GMT", False),
         ("Fri, 20 Nov 999999 01:02:03 GMT", False),
+        ("Fri, 20 Nov 99999999999 01:02:03 GMT", False),
         ("Fri, 20 Nov 2026 01:02:03 +9999999", False),
         ("x" * 5000, False),
     ],

@@ -38,6 +38,7 @@ from tornadoish.routing import (
 )
 from tornadoish.web.bodies import PulledBody
 from tornadoish.web.compression import ContentEncoding
+from tornadoish.web.exchange import Drained
 from tornadoish.web.handler import RequestHandler
 from tornadoish.web.modules import collect_ui_methods, collect_ui_modules
 from tornadoish.web.simple import ErrorHandler
@@ -130,6 +131,8 @@ class Application(ReversibleRouter):
         #: go on for ever, such as an event stream, waits for it too (ours alone, not Tornado's)
         self.draining = asyncio.Event()
         # Tasks of handlers that wait: the loop itself would hold them only weakly.
+        #: open streams of events, which are ended then
+        self.event_streams: set[Drained] = set()
         self._running: set[asyncio.Task[None]] = set()
 
     def listen(
@@ -217,6 +220,8 @@ class Application(ReversibleRouter):
 
     # -- logging
 
+        for stream in self.event_streams:
+            stream.on_drain()
     def log_request(self, handler: RequestHandler) -> None:
         """Log one finished request; override or set ``log_function`` for one's own way."""
         if "log_function" in self.settings:

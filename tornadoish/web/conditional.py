@@ -54,9 +54,7 @@ def matches_strongly(etag: str, condition: str) -> bool:
     tags = _ETAGS.findall(condition)
     if not tags:
         return False
-    return tags[0] == "*" or (
-        etag.startswith('"') and etag in [tag.removeprefix("W/") for tag in tags]
-    )
+    return tags[0] == "*" or etag in [tag.removeprefix("W/") for tag in tags]
 
 
 def parse_http_date(text: str) -> datetime | None:
@@ -65,7 +63,7 @@ def parse_http_date(text: str) -> datetime | None:
         return None
     try:
         date = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError, OverflowError):
+    except (ValueError, OverflowError):
         return None
     return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
 
@@ -98,7 +96,7 @@ def precondition_failed(
 
     :param fields: the request's.
     :param etag: the tag of what there is, if it has one; also ``last_modified``.
-    :param exists: whether there is anything.
+    :param exists: whether there is anything; if not, it has neither of them.
     """
     index = fields.index()
     condition = index.get("if-match")
@@ -110,7 +108,6 @@ def precondition_failed(
         # Where there is nothing, or nobody knows since when, the date says nothing (13.1.4).
         if (
             condition is not None
-            and exists
             and last_modified is not None
             and unmodified_since(last_modified, condition) is False
         ):

@@ -46,10 +46,18 @@ HeaderTypes = bytes | str | int | numbers.Integral | datetime.datetime
 _REPRESENTATION_HEADERS = ("Content-Encoding", "Content-Language", "Content-Type")
 
 
+class Drained(Protocol):
+    """What would go on for ever, and ends when its server stops."""
+
+    def on_drain(self) -> None: ...
+
+
 class HandlerApplication(Protocol):
     """What a handler asks of its application."""
 
     settings: dict[str, Any]
+    draining: asyncio.Event
+    event_streams: set[Drained]
 
     @property
     def template_loaders(self) -> LoaderCache: ...
