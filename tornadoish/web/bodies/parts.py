@@ -63,6 +63,7 @@ class MultipartStream:
         part = self._part
         if part is not None:
             await part.skip()
+            part._is_passed = True
         if not self._ended:
             event = await self._next_event()
             if isinstance(event, PartHead):
@@ -107,7 +108,7 @@ class Part:
         self.filename: str | None = head.filename
         self.content_type: str | None = head.content_type
         self.headers: HTTPHeaders = head.headers
-        self._is_read = False
+        self._is_passed = False
 
     @property
     def is_file(self) -> bool:
@@ -124,13 +125,12 @@ class Part:
         """
         stream = self._stream
         if stream._part is not self:
-            if self._is_read:
-                raise StopAsyncIteration
-            raise RuntimeError("This part has been passed: the next one has been asked for")
+            if self._is_passed:
+                raise RuntimeError("This part has been passed: the next one has been asked for")
+            raise StopAsyncIteration
         event = await stream._next_event()
         if type(event) is bytes:
             return event
-        self._is_read = True
         stream._part = None
         raise StopAsyncIteration
 
