@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tornadoish.httputil import responses
@@ -14,7 +15,11 @@ class HTTPError(Exception):
     :param log_message: for the log, and shown to the client only in debug mode; may hold
         %-placeholders for ``args``.
     :param reason: (keyword) the reason phrase of a status that has none, or another one.
+    :param problem: (keyword; ours alone, not Tornado's) a dict of what the client may be told, the
+        members of a problem document (RFC 9457): ``type``, ``title``, ``detail`` and any other.
     """
+
+    problem: Mapping[str, Any] | None = None
 
     def __init__(
         self, status_code: int = 500, log_message: str | None = None, *args: Any, **kwargs: Any
@@ -24,6 +29,8 @@ class HTTPError(Exception):
         self._log_message = log_message
         self.args = args
         self.reason: str | None = kwargs.get("reason")
+        if "problem" in kwargs:
+            self.problem = kwargs["problem"]
 
     @property
     def log_message(self) -> str | None:

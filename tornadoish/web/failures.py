@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
-from tornadoish.escape import xhtml_escape
+from tornadoish.escape import json_encode, xhtml_escape
 from tornadoish.httputil import HTTPMessageError
+from tornadoish.httputil.negotiation import add_to_vary, choose_media_type, media_quality
 from tornadoish.log import app_log, gen_log
 from tornadoish.web.errors import Finish, HTTPError
 from tornadoish.web.methods import Methods
 
+HTML = "text/html"
+JSON = "application/json"
+PROBLEM = "application/problem+json"  # RFC 9457
+_ERROR_TYPES = (HTML, PROBLEM)
+
 
 class Failures(Methods):
     """The verbs, and what happens when something goes wrong."""
+
+    #: the media types of error documents, the one that is liked best first: ``text/html`` and
+    #: ``application/problem+json``, or one of them (ours alone, not Tornado's); None: what the
+    #: application's setting ``error_types`` says, and if there is none, these two
+    error_types: Sequence[str] | None = None
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
         """Answer with an error page from :meth:`write_error`.
@@ -55,11 +67,20 @@ class Failures(Methods):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Write an error page; override for one's own. Status and reason are set already.
 
+        This one writes a short page, or the :meth:`problem_document` to a client that likes JSON
+        better; see ``error_types``.
+
         :param kwargs: ``exc_info`` if an exception led here. It may not be the one that is being
             handled: do not rely on ``sys.exc_info()``.
         """
         if status_code in (204, 304):
             self.finish()  # an answer that has no body
+            return
+        media_type = self._choose_error_type()
+        if media_type != HTML:
+            document = self.problem_document(status_code, **kwargs)
+            self.set_header("Content-Type", media_type)
+            self.finish(json_encode(document))
             return
         if self.settings.get("serve_traceback") and "exc_info" in kwargs:
             self.set_header("Content-Type", "text/plain; charset=UTF-8")
@@ -67,6 +88,36 @@ class Failures(Methods):
             return
         title = f"{status_code}: {xhtml_escape(self._reason)}"
         self.finish(f"<html><title>{title}</title><body>{title}</body></html>")
+
+    def problem_document(self, status_code: int, **kwargs: Any) -> dict[str, Any]:
+        """The members of a problem document (RFC 9457); override to add some (ours alone, not
+        Tornado's). Status and reason are set already.
+
+        What is written for the log is not for the client: there is a ``detail`` only where
+        ``HTTPError(..., problem={...})`` or ``send_error(..., problem={...})`` gives one.
+
+        :param kwargs: as of :meth:`write_error`.
+        """
+        exc_info = kwargs.get("exc_info")
+        error = None if exc_info is None else exc_info[1]
+        given = kwargs.get("problem")
+        if given is None and isinstance(error, HTTPError):
+            given = error.problem
+        document = {"title": self._reason, **(given or {}), "status": status_code}
+        if exc_info is not None and self.settings.get("serve_traceback"):
+            document["traceback"] = "".join(traceback.format_exception(*exc_info)).splitlines()
+        return document
+
+    def _choose_error_type(self) -> str:
+        types: Sequence[str] = self.error_types or self.settings.get("error_types") or _ERROR_TYPES
+        if len(types) == 1:
+            return types[0]
+        add_to_vary(self._headers, "Accept")
+        accept: str = self.request.headers.get("Accept", "")
+        chosen = choose_media_type(accept, [*types, JSON] if PROBLEM in types else types)
+        if chosen == JSON and media_quality(accept, PROBLEM)[0]:
+            return PROBLEM  # who takes both is told what it is
+        return chosen or types[0]
 
     def log_exception(
         self,
