@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from tornadoish.http1.states import BODY
 from tornadoish.http1connection.files import write_file
-from tornadoish.http1connection.message import Message
 from tornadoish.http1connection.parameters import HTTP1ConnectionParameters
 from tornadoish.http1connection.pump import PUMP, MessagePump
 from tornadoish.http1connection.single import SinglePump
 from tornadoish.httputil.delegates import HTTPMessageDelegate
 from tornadoish.httputil.errors import HTTPOutputError
 from tornadoish.httputil.headers import HTTPHeaders
+from tornadoish.httputil.message import Message
 from tornadoish.httputil.startline import RequestStartLine, ResponseStartLine
 from tornadoish.iostream import IOStream, StreamClosedError
 
@@ -185,11 +185,6 @@ class HTTP1Connection(Message):
             pump.answered()
 
     # -- everything else
-
-    def worked_on_by(self, task: asyncio.Task[Any], *, cancel_on_close: bool = False) -> None:
-        """See :meth:`HTTPConnection.worked_on_by`."""
-        self.task = task
-        self.cancel_on_close = cancel_on_close
 
     @property
     def body_follows(self) -> bool:

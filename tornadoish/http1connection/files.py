@@ -6,8 +6,8 @@ was announced.
 
 from __future__ import annotations
 
-from tornadoish.http1connection.message import Message
 from tornadoish.httputil.errors import HTTPOutputError
+from tornadoish.httputil.message import Message
 from tornadoish.iostream import StreamClosedError, copy_file, send_file
 
 

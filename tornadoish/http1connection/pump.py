@@ -30,12 +30,12 @@ from tornadoish.http1.states import (
     Named,
 )
 from tornadoish.http1.writer import Writer
-from tornadoish.http1connection.message import Message
 from tornadoish.http1connection.pace import BodyPace
 from tornadoish.http1connection.parameters import HTTP1ConnectionParameters
 from tornadoish.httputil.delegates import tell_trailers
 from tornadoish.httputil.errors import HTTPInputError
 from tornadoish.httputil.headers import HTTPHeaders
+from tornadoish.httputil.message import Message
 from tornadoish.httputil.startline import ResponseStartLine
 from tornadoish.httputil.urls import responses
 from tornadoish.iostream import IOStream, StreamClosedError

@@ -18,7 +18,6 @@ from collections.abc import Awaitable, Callable
 from tornadoish.http1.reader import Head
 from tornadoish.http1.states import BODY, HEAD
 from tornadoish.http1connection.gzip import GzipMessageDelegate
-from tornadoish.http1connection.message import Message
 from tornadoish.http1connection.parameters import HTTP1ConnectionParameters
 from tornadoish.http1connection.pump import (
     ANSWER,
@@ -31,6 +30,7 @@ from tornadoish.http1connection.pump import (
 from tornadoish.httputil.delegates import HTTPMessageDelegate, tell_trailers
 from tornadoish.httputil.errors import HTTPInputError
 from tornadoish.httputil.headers import HTTPHeaders
+from tornadoish.httputil.message import Message
 from tornadoish.httputil.startline import RequestStartLine, ResponseStartLine
 from tornadoish.iostream import IOStream, StreamClosedError
 from tornadoish.log import app_log

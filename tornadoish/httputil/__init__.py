@@ -25,9 +25,9 @@ from tornadoish.httputil.forwarded import (
     forwarded_from_last,
 )
 from tornadoish.httputil.headers import HTTPHeaders
-from tornadoish.httputil.negotiation import choose_coding, choose_media_type, quality_list
 from tornadoish.httputil.multipart import MultipartParser, PartHead
 from tornadoish.httputil.multipart_delegate import MultipartDelegate
+from tornadoish.httputil.negotiation import choose_coding, choose_media_type, quality_list
 from tornadoish.httputil.request import HTTPServerRequest
 from tornadoish.httputil.startline import (
     RequestStartLine,

@@ -1,23 +1,26 @@
-"""Message: what a pump has to know of the message that it moves.
+"""Message: what whoever moves a message has to know of it.
 
-``HTTP1Connection`` is one; what an application sees of it is there. Moved by a ``MessagePump``.
+Connections are made of it (``HTTP1Connection``, for one): what an application sees of a message is
+there. It knows no protocol; who moves it, and calls its methods, does.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from contextvars import Context
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tornadoish.httputil.delegates import HTTPConnection, HTTPMessageDelegate
 from tornadoish.log import app_log
 
+if TYPE_CHECKING:
+    from asyncio import Task
+
 
 class Message(HTTPConnection):
-    """What a pump has to know of the message that it moves."""
+    """What whoever moves a message has to know of it."""
 
-    #: the pump that this message is on, as long as it is on one
+    #: who moves it, as long as somebody does
     pump: Any = None
     #: who hears of what is received, until it has heard its last
     delegate: HTTPMessageDelegate | None = None
@@ -25,7 +28,7 @@ class Message(HTTPConnection):
     _close_callback: Callable[[], None] | None = None
     _body_callback: Callable[[], None] | None = None
     #: what the answer is the work of, as long as it is not finished, if that is a task
-    task: asyncio.Task[Any] | None = None
+    task: Task[Any] | None = None
     #: whether that is cancelled when the peer goes away
     cancel_on_close = False
     #: bytes that the body may have, where that is not what the limits say
@@ -38,6 +41,11 @@ class Message(HTTPConnection):
     def set_body_callback(self, callback: Callable[[], None] | None) -> None:
         """See :meth:`HTTPConnection.set_body_callback`."""
         self._body_callback = callback
+
+    def worked_on_by(self, task: Task[Any], *, cancel_on_close: bool = False) -> None:
+        """See :meth:`HTTPConnection.worked_on_by`."""
+        self.task = task
+        self.cancel_on_close = cancel_on_close
 
     def end_delegate(self) -> None:
         """The delegate hears its last, if it has not; what it does wrong then is only logged."""
