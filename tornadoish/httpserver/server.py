@@ -11,7 +11,7 @@ import ssl
 import weakref
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from tornadoish.http1.limits import Limits
 from tornadoish.http1connection import HTTP1ConnectionParameters, HTTP1ServerConnection
@@ -125,6 +125,7 @@ class HTTPServer(TCPServer, HTTPServerConnectionDelegate):
         self.limits = bounds
         self._keeper = Keeper.of(self.limits, connection_hook)
         self._emptied: asyncio.Future[None] | None = None  # somebody waits for the last connection
+        self._cleaned: asyncio.Future[None] | None = None  # draining; done when the application is
         self.trusted_downstream = trusted_downstream
         self._proxies: Proxies | None = None
         if xheaders or trusted_proxies is not None:
@@ -142,36 +143,99 @@ class HTTPServer(TCPServer, HTTPServerConnectionDelegate):
             self.start_request = self._start_request  # type: ignore[assignment, method-assign]
         self.clock_interval = min(TCPServer.clock_interval, _shortest(self.limits) / 4)
 
+    # -- the application's life (ours alone, not Tornado's)
+
+    async def start_application(self) -> None:
+        """Let the application get ready (``startup`` of ``request_callback``), before listening.
+
+        Raises what it raises; then it has undone all that it has begun.
+        """
+        if isinstance(self.request_callback, HTTPServerConnectionDelegate):
+            await self.request_callback.startup()
+
+    async def __aenter__(self) -> Self:
+        """``async with HTTPServer(application) as server: server.listen(8888); ...``: the
+        application is started, and :meth:`drain` ends it with the server."""
+        await self.start_application()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.drain()
+
     async def drain(self, grace: float = 30.0) -> int:
         """Stop without cutting anybody short (ours alone, not Tornado's).
 
-        Nothing more is accepted. The application is told (``on_drain`` of ``request_callback``).
-        Idle connections are closed; requests that have begun are answered, with
-        ``Connection: close``, and what has reached this host already, or does so a moment later, is
-        one of them. When all are closed, detached ones too, or ``grace`` seconds are over, the rest
-        is cut: connections are aborted and the tasks of their handlers cancelled.
+        The application is told (``on_drain``, then ``shutdown`` of ``request_callback``, which is
+        waited for). Nothing more is accepted. Idle connections are closed; requests that have begun
+        are answered, with ``Connection: close``, and what has reached this host already, or does so
+        a moment later, is one of them. When all are closed, detached ones too, or ``grace`` seconds
+        are over, the rest is cut: connections are aborted and the tasks of their handlers
+        cancelled. Then the application cleans up (``cleanup``), as it also does if this is
+        cancelled.
 
         :returns: how many requests and detached connections were cut; logged, too.
+        :raises ExceptionGroup: what was raised as the application cleaned up; all else is done.
+            What is raised as it is told is logged.
         """
-        first, self._keeper.draining = not self._keeper.draining, True
-        if first and isinstance(self.request_callback, HTTPServerConnectionDelegate):
-            try:
-                self.request_callback.on_drain()
-            except Exception:
-                app_log.error("Uncaught exception in on_drain", exc_info=True)
-        for connection in list(self._connections):
-            connection.drain()  # those that come from now on do so by themselves
-        await self.stop_accepting()
         loop = asyncio.get_running_loop()
-        silent = loop.call_later(FIRST_REQUEST_SECONDS, self.abort_openings)
-        await self._wait_until_empty(grace)
-        silent.cancel()
+        until = loop.time() + grace
+        cleaned = self._cleaned
+        if cleaned is None:
+            self._cleaned = loop.create_future()
+        try:
+            if cleaned is None:
+                await self._tell_application(grace)
+            for connection in list(self._connections):
+                connection.drain()  # those that come from now on do so by themselves
+            await self.stop_accepting()
+            silent = loop.call_later(FIRST_REQUEST_SECONDS, self.abort_openings)
+            await self._wait_until_empty(max(0, until - loop.time()))
+            silent.cancel()
+        finally:
+            self.stop()
+            cut = self._cut()
+            # Who does not let himself be cancelled is left.
+            await self._wait_until_empty(_CUT_SECONDS)
+            await self._clean_up_application(cleaned)
+        return cut
+
+    async def _tell_application(self, grace: float) -> None:
+        """The application is the first to hear that the server stops."""
+        self._keeper.draining = True
+        callback = self.request_callback
+        if not isinstance(callback, HTTPServerConnectionDelegate):
+            return
+        try:
+            callback.on_drain()
+        except Exception:
+            app_log.error("Uncaught exception in on_drain", exc_info=True)
+        try:
+            async with asyncio.timeout(grace):
+                await callback.shutdown()
+        except TimeoutError:
+            app_log.error("The application has not shut down in %g seconds", grace, exc_info=True)
+        except Exception:
+            app_log.error("Uncaught exception in shutdown", exc_info=True)
+
+    async def _clean_up_application(self, cleaned: asyncio.Future[None] | None) -> None:
+        """The last request is over. Only the first that drains cleans up, the others wait."""
+        if cleaned is not None:
+            await asyncio.shield(cleaned)
+            return
+        try:
+            if isinstance(self.request_callback, HTTPServerConnectionDelegate):
+                await self.request_callback.cleanup()
+        finally:
+            if self._cleaned is not None:
+                self._cleaned.set_result(None)
+
+    def _cut(self) -> int:
+        """End what is left, and say how many were still waited for."""
         self.abort_openings()
         cut = [connection.cut() for connection in list(self._connections)].count(True)
         for stream in [stream for stream in self._detached if not stream.closed()]:
             stream.abort()
             cut += 1
-        await self._wait_until_empty(_CUT_SECONDS)  # who does not let himself be cancelled is left
         if cut:
             gen_log.warning(
                 "%d requests or detached connections were cut as the server stopped", cut

@@ -46,6 +46,20 @@ class HTTPServerConnectionDelegate:
         """The server begins to stop (ours alone, not Tornado's): what would go on for ever, such as
         event streams, should come to its end now. Called once per server."""
 
+    # What a server that is told to (``HTTPServer.start_application``) does with its delegate, once
+    # each, in this order; ours alone, not Tornado's.
+
+    async def startup(self) -> None:
+        """Get ready for requests. What this raises keeps the server from being started; what has
+        been begun by then has been undone by then, too."""
+
+    async def shutdown(self) -> None:
+        """The server begins to stop (``on_drain`` has been called); while this is waited for, it
+        goes on. Cancelled when the time that requests have to end is over."""
+
+    async def cleanup(self) -> None:
+        """The last request is over: let go of everything."""
+
 
 class HTTPMessageDelegate:
     """What hears of one message, as it arrives.

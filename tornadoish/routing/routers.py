@@ -22,6 +22,7 @@ from tornadoish.httputil import (
 )
 from tornadoish.httputil.delegates import tell_trailers
 from tornadoish.log import app_log
+from tornadoish.routing.calls import call_all, start_all
 from tornadoish.routing.index import IndexedRules
 from tornadoish.routing.rules import Matcher, PathMatches, Rule
 
@@ -49,6 +50,20 @@ class Router(HTTPServerConnectionDelegate):
     def on_drain(self) -> None:
         for delegate in self._within():
             delegate.on_drain()
+
+    async def startup(self) -> None:
+        """Start the delegates within, in order; see `start_all` for errors."""
+        await start_all(self._within())
+
+    async def shutdown(self) -> None:
+        """Tell the delegates within of the end, in order; see `call_all` for errors."""
+        calls = [delegate.shutdown for delegate in self._within()]
+        await call_all(calls, "Errors as applications were shut down", hurry=True)
+
+    async def cleanup(self) -> None:
+        """Clean up the delegates within, the last one first; see `call_all` for errors."""
+        calls = [delegate.cleanup for delegate in reversed(self._within())]
+        await call_all(calls, "Errors as applications were cleaned up")
 
     def _within(self) -> Sequence[HTTPServerConnectionDelegate]:
         """The delegates that this router may hand requests to, each once; they hear what it hears

@@ -229,6 +229,18 @@ class CheckedServerDelegate(HTTPServerConnectionDelegate):
         self.calls.append("on_drain")
         self.delegate.on_drain()
 
+    async def startup(self) -> None:
+        self.calls.append("startup")
+        await self.delegate.startup()
+
+    async def shutdown(self) -> None:
+        self.calls.append("shutdown")
+        await self.delegate.shutdown()
+
+    async def cleanup(self) -> None:
+        self.calls.append("cleanup")
+        await self.delegate.cleanup()
+
     def _violation(self, what: str) -> ContractError:
         error = ContractError(f"{self.name}: {what}")
         self.violations.append(error)

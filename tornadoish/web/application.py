@@ -20,6 +20,7 @@ from tornadoish.httputil import (
     HTTPConnection,
     HTTPHeaders,
     HTTPMessageDelegate,
+    HTTPServerConnectionDelegate,
     HTTPServerRequest,
     RequestStartLine,
     ResponseStartLine,
@@ -30,7 +31,6 @@ from tornadoish.routing import (
     AnyMatches,
     DefaultHostMatches,
     HostMatches,
-    ReversibleRouter,
     ReversibleRuleRouter,
     Rule,
     URLSpec,
@@ -40,8 +40,9 @@ from tornadoish.web.bodies import PulledBody
 from tornadoish.web.compression import ContentEncoding
 from tornadoish.web.exchange import Drained
 from tornadoish.web.handler import RequestHandler
+from tornadoish.web.life import LivingApplication
 from tornadoish.web.modules import collect_ui_methods, collect_ui_modules
-from tornadoish.web.simple import ErrorHandler
+from tornadoish.web.simple import ErrorHandler, TooEarlyHandler
 from tornadoish.web.static.handler import StaticFileHandler, static_rules
 from tornadoish.web.tasks import run_in_task
 from tornadoish.web.templates import LoaderCache, check_engine
@@ -85,7 +86,7 @@ class _ApplicationRouter(ReversibleRuleRouter):
         return super().get_target_delegate(target, request, **target_params)
 
 
-class Application(ReversibleRouter):
+class Application(LivingApplication):
     """A set of handlers and what they share.
 
     :param handlers: routes in the order in which they are tried: ``(pattern, handler class[, kwargs
@@ -173,6 +174,9 @@ class Application(ReversibleRouter):
 
     def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> HTTPMessageDelegate:
         """The delegate for ``request``: of the first route that matches, or of the default."""
+        if self._life is not None and not self._life.serves:
+            self._life.complain()
+            return self.get_handler_delegate(request, TooEarlyHandler)
         rules = self.default_router._rules
         # Without host rules there is but one, and it matches everything.
         router = self.wildcard_router if len(rules) == 1 else self.default_router
@@ -216,12 +220,15 @@ class Application(ReversibleRouter):
     def on_drain(self) -> None:
         """A server of this application begins to stop; override for more than ``draining``."""
         self.draining.set()
+        for stream in self.event_streams:
+            stream.on_drain()
         self.default_router.on_drain()
+
+    def _within(self) -> Sequence[HTTPServerConnectionDelegate]:
+        return (self.default_router,)
 
     # -- logging
 
-        for stream in self.event_streams:
-            stream.on_drain()
     def log_request(self, handler: RequestHandler) -> None:
         """Log one finished request; override or set ``log_function`` for one's own way."""
         if "log_function" in self.settings:

@@ -34,6 +34,16 @@ class ErrorHandler(RequestHandler):
         return True
 
 
+class TooEarlyHandler(ErrorHandler):
+    """Answers 503 for an application that has hooks and has not been started, or has ended."""
+
+    def initialize(self, status_code: int = 503) -> None:
+        super().initialize(status_code)
+
+    def set_default_headers(self) -> None:
+        self.set_header("Retry-After", "1")
+
+
 class RedirectHandler(RequestHandler):
     """Redirects every GET (and HEAD) to ``url``.
 
