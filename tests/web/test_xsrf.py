@@ -157,6 +157,25 @@ async def test_a_handler_that_takes_its_body_as_it_comes(web: Any, serve: Serve)
     assert answer.status_code == 403
 
 
+@pytest.mark.parametrize("framework", ["tornadoish"], indirect=True)
+async def test_a_handler_that_reads_its_body_itself(web: Any, serve: Serve) -> None:
+    """The same; and it has not been read by the check, nor taken for one without arguments."""
+
+    @web.pull_request_body
+    class Handler(form_handler(web)):
+        async def post(self) -> None:
+            await self.request.read_body()
+            self.write(self.get_argument("a"))
+
+    site = await serve([("/", Handler)], xsrf_cookies=True)
+    token = (await site.get("/")).text
+    headers = {**FORM, "X-XSRFToken": token}
+    assert (await site.post("/", content="a=b", headers=headers)).text == "b"
+    assert (await site.post(f"/?_xsrf={token}", content="a=b", headers=FORM)).text == "b"
+    answer = await site.post("/", content=f"a=b&_xsrf={token}", headers=FORM)
+    assert answer.status_code == 403
+
+
 async def test_a_multipart_form(web: Any, serve: Serve) -> None:
     site = await serve([("/", form_handler(web))], xsrf_cookies=True)
     token = (await site.get("/")).text
