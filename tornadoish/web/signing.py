@@ -227,4 +227,4 @@ def _to_bytes(value: str | bytes) -> bytes:
 def _sign(key: str | bytes, algorithm: str, text: bytes) -> bytes:
     if not key:
         raise ValueError("An empty key signs nothing")
-    return hmac.new(utf8(key), text, algorithm).hexdigest().encode()
+    return hmac.digest(utf8(key), text, algorithm).hex().encode()
