@@ -281,9 +281,15 @@ class Writer:
         return f"{_lines('0', trailers)}\r\n".encode("latin-1")
 
     @property
+    def takes_trailers(self) -> bool:
+        """Whether a response may be chunked: nothing else has trailers (RFC 9110, 6.5)."""
+        return self._version != "HTTP/1.0"
+
+    @property
     def ends_by_closing(self) -> bool:
         """Whether a body is on its way whose end nothing but the end of the connection tells."""
-        return self.state is BODY and self.left == _UNTIL_CLOSE
+        left = self._set_aside if self.left == _ASIDE else self.left
+        return self.state is BODY and left == _UNTIL_CLOSE
 
     # -- what comes after
 

@@ -191,6 +191,11 @@ class HTTP1Connection(Message):
         """See :meth:`HTTPConnection.body_follows`."""
         return self.pump is not None and self.pump.reader.state is BODY
 
+    @property
+    def takes_trailers(self) -> bool:
+        """See :attr:`HTTPConnection.takes_trailers`."""
+        return self.pump is None or self.pump.writer.takes_trailers
+
     def set_max_body_size(self, max_body_size: int) -> None:
         """Allow this message a body of ``max_body_size`` bytes (from ``headers_received``); and as
         many when it is decompressed, unless ``Limits.decompressed_bytes`` bounds that."""

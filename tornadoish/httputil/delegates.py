@@ -188,6 +188,12 @@ class HTTPConnection:
         raise NotImplementedError
 
     @property
+    def takes_trailers(self) -> bool:
+        """Whether trailers may reach the peer at all (ours alone, not Tornado's): who has a whole
+        body and would give its length, were it not for them, can do that then."""
+        return True
+
+    @property
     def body_follows(self) -> bool:
         """Whether, as far as is known now, there is a body behind the head of the request, or more
         of it (ours alone, not Tornado's)."""
@@ -206,6 +212,11 @@ class HTTPConnection:
 
     def set_body_timeout(self, timeout: float) -> None:
         """Allow the request's body so many seconds from now; otherwise as ``set_max_body_size``."""
+
+    def set_close_callback(self, callback: Callable[[], None] | None) -> None:
+        """Call ``callback`` (once) if the peer goes away before ``finish``, and the delegate has
+        heard its last already; None: call nobody (Tornado: HTTP1Connection; a connection need not
+        do it)."""
 
     def worked_on_by(self, task: Task[Any], *, cancel_on_close: bool = False) -> None:
         """The answer is the work of ``task``, which is cancelled if the connection is cut because

@@ -10,7 +10,7 @@ import email.utils
 import re
 import time
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from typing import AnyStr
@@ -30,7 +30,10 @@ _NOT_IN_URL = str.maketrans("", "", "\t\n\r")
 
 def url_concat(
     url: str,
-    args: dict[str, str] | list[tuple[str, str]] | tuple[tuple[str, str], ...] | None,
+    args: Mapping[str, str | bytes]
+    | Sequence[tuple[str, str]]
+    | Sequence[tuple[str, bytes]]
+    | None,
 ) -> str:
     """Add query arguments to a URL, whether or not it has some already.
 
@@ -45,7 +48,7 @@ def url_concat(
     if not isinstance(args, (dict, list, tuple)):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"args must be a dict, list or tuple, not {type(args).__name__}")
     parts = urlsplit(url)
-    query = parse_qsl(parts.query, keep_blank_values=True)
+    query: list[tuple[str, str | bytes]] = [*parse_qsl(parts.query, keep_blank_values=True)]
     query.extend(args.items() if isinstance(args, dict) else args)
     return parts._replace(query=urlencode(query)).geturl()
 

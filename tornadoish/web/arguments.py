@@ -7,6 +7,7 @@ from typing import Any, TypeVar, overload
 
 from tornadoish.escape import _unicode
 from tornadoish.httputil import ParseMultipartConfig
+from tornadoish.httputil.request import lazy
 from tornadoish.web.bodies import MultipartStream
 from tornadoish.web.errors import HTTPError, MissingArgumentError
 from tornadoish.web.exchange import Exchange
@@ -32,9 +33,15 @@ class Arguments(Exchange):
     A missing argument without a default is a :class:`MissingArgumentError` (400).
     """
 
-    #: the groups of the route's pattern, decoded
-    path_args: list[Any] = []  # noqa: RUF012 - never changed, only replaced
-    path_kwargs: dict[str, Any] = {}  # noqa: RUF012
+    @lazy
+    def path_args(self) -> list[Any]:
+        """The groups of the route's pattern that have no names, decoded: what the method gets."""
+        return []
+
+    @lazy
+    def path_kwargs(self) -> dict[str, Any]:
+        """The groups of the route's pattern that have names, decoded: what the method gets."""
+        return {}
 
     @overload
     def get_argument(self, name: str, *, strip: bool = True) -> str: ...

@@ -99,6 +99,7 @@ class Exchange:
 
     _headers_written = False
     _finished = False
+    _abandoned = False  # finished, but not by an answer
     _auto_finish = True
     _status_code = 200
     _reason = "OK"
@@ -388,7 +389,7 @@ class Exchange:
             if self._write_buffer:
                 raise RuntimeError(f"Cannot send body with {status}")
             self._clear_representation_headers()
-        elif self._trailers is None or self.request.version == "HTTP/1.0":
+        elif self._trailers is None or not self.request.connection.takes_trailers:
             length = str(sum(map(len, self._write_buffer)))
             self._headers.set_missing("Content-Length", "content-length", length)
 
@@ -416,7 +417,7 @@ class Exchange:
     def _abandon(self) -> None:
         """The answer cannot be completed: end it so that the client can see that."""
         self.request.connection.abort()
-        self._finished = True
+        self._finished = self._abandoned = True
         self.request._finish_time = time()
         self.application.log_request(self)
         self.on_finish()

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from tornadoish.httputil import HTTPServerRequest, url_concat
+from tornadoish.httputil import HTTPServerRequest, qs_to_qsl, url_concat
 from tornadoish.routing import URLSpec
 from tornadoish.web.errors import HTTPError
 from tornadoish.web.handler import RequestHandler
@@ -66,12 +66,7 @@ class RedirectHandler(RequestHandler):
             if slashes is not None:  # RFC 3986, 4.2: to a browser, another host would follow
                 to_url = "/" + to_url[slashes.end() :]
         if self.request.query_arguments:
-            pairs = [
-                (name, value.decode("utf-8", "replace"))
-                for name, values in self.request.query_arguments.items()
-                for value in values
-            ]
-            to_url = url_concat(to_url, pairs)
+            to_url = url_concat(to_url, list(qs_to_qsl(self.request.query_arguments)))
         self.redirect(to_url, permanent=self._permanent)
 
     head = get

@@ -1,10 +1,9 @@
-"""Bodies that a handler reads itself: piece by piece, or part by part if they are multipart.
-
-Nothing of this is Tornado's.
+"""Bodies that a handler is given as they arrive, or reads itself: piece by piece, or part by part.
 """
 
 from tornadoish.web.bodies.parts import MultipartStream, Part
 from tornadoish.web.bodies.pulled import PulledBody
+from tornadoish.web.bodies.pushed import PushedBody
 from tornadoish.web.bodies.storing import Upload
 
-__all__ = ["MultipartStream", "Part", "PulledBody", "Upload"]
+__all__ = ["MultipartStream", "Part", "PulledBody", "PushedBody", "Upload"]
