@@ -249,6 +249,26 @@ async def test_a_client_that_goes_away_between_parts(
     assert [r for r in caplog.records if r.name == "tornado.application"] == []
 
 
+async def test_a_token_that_is_one_of_the_parts(serve: Serve) -> None:
+    class Handler(web.RequestHandler):
+        def get(self) -> None:
+            self.write(self.xsrf_token)
+
+        def check_xsrf_cookie(self) -> None:
+            pass  # it has not come yet
+
+        async def post(self) -> None:
+            async for part in self.multipart():
+                if part.name == "_xsrf":
+                    self.check_xsrf_token(await part.text())
+
+    site = await serve([("/", web.pull_request_body(Handler))], xsrf_cookies=True)
+    token = (await site.get("/")).text
+    for told, status in [(token, 200), (token[:-12], 403), ("", 403), ("0" * 32, 403)]:
+        answer = await site.post("/", files={"_xsrf": (None, told), "f": ("a", b"x" * 999)})
+        assert answer.status_code == status
+
+
 async def test_a_stream_of_a_request_that_was_made_by_hand() -> None:
     headers = HTTPHeaders({"Content-Type": "multipart/form-data; boundary=B"})
     request = HTTPServerRequest(

@@ -118,7 +118,10 @@ class Security(Cookies):
         """Refuse the request unless it has the token of its cookie: in the argument ``_xsrf``, or
         in a field ``X-XSRFToken`` or ``X-CSRFToken``. Override for other ways to tell.
 
-        In a handler that takes its body as it arrives, the argument must be in the URL.
+        In a handler that takes its body as it arrives, the argument must be in the URL, where logs
+        have it; or override this to do nothing, and call :meth:`check_xsrf_token` as soon as the
+        token has come, which is the first part of a form that begins with
+        :meth:`xsrf_form_html`.
 
         :raises HTTPError: 403.
 
@@ -126,7 +129,14 @@ class Security(Cookies):
         """
         headers = self.request.headers
         told = self.get_argument("_xsrf", None)
-        told = told or headers.get("X-Xsrftoken") or headers.get("X-Csrftoken")
+        self.check_xsrf_token(told or headers.get("X-Xsrftoken") or headers.get("X-Csrftoken"))
+
+    def check_xsrf_token(self, told: str | None) -> None:
+        """Refuse the request unless ``told`` is the token of its cookie (ours alone, not
+        Tornado's).
+
+        :raises HTTPError: 403.
+        """
         if not told:
             raise HTTPError(403, "'_xsrf' argument missing from POST")
         token = self._decode_xsrf_token(told)[1]
