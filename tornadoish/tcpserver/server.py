@@ -318,6 +318,19 @@ class TCPServer:
             self._openings.add(opening)
         self._adjust()
 
+    def make_protocol(self) -> IOStream:
+        """The stream for a connection that comes from elsewhere than from a listening socket: the
+        protocol of any plain transport. From its ``connection_made`` on it is one of the server's
+        connections. Bounds on their number cannot make it wait. (Ours alone, not Tornado's.)
+
+        :raises ConnectionRefusedError: the server has been stopped.
+        """
+        if self._stopped:
+            raise ConnectionRefusedError("the server has been stopped")
+        if self._clock is None:
+            self._begin()
+        return self._make_uncounted()
+
     def _make_uncounted(self) -> IOStream:
         """A stream for a connection that the event loop has accepted."""
         stream = self._make_stream()
