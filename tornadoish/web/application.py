@@ -388,6 +388,7 @@ class _HandlerDelegate(HTTPMessageDelegate):
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(
             rest, context=context if isinstance(context, Context) else None
         )
+        handler._make_timer()
         self._hold(task, handler)
         return task
 
@@ -395,12 +396,17 @@ class _HandlerDelegate(HTTPMessageDelegate):
         coroutine = handler._execute(self._make_transforms(), *self.path_args, **self.path_kwargs)
         if asyncio.isfuture(coroutine):  # overridden by a gen.coroutine: runs already
             return cast("asyncio.Task[None]", coroutine)
+        handler._make_timer()
+        if isinstance(self.taker, PulledBody):
+            self.taker.timer = handler._timer
         task = run_in_task(coroutine)
         self._hold(task, handler)
         return task
 
     def _hold(self, task: asyncio.Task[None], handler: RequestHandler) -> None:
-        """Keep the handler's task alive, and say whose work the answer is."""
+        """Keep the handler's task alive, say whose work the answer is, and how long it may take."""
+        if handler._timer is not None:
+            handler._timer.start(task)
         if not task.done():
             self.application.hold(task)
             connection: object = self.connection

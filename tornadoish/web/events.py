@@ -113,6 +113,7 @@ class Events(Failures):
         # A stream without a reader is of no use. Said to the instance, too: of a task that was
         # started eagerly nobody has told the connection yet.
         self.cancel_on_close = True
+        self.handler_timeout = None
         self.request.connection.worked_on_by(task, cancel_on_close=True)
         stream = self._event_stream = _Stream(self, task)
         return stream

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Sequence
-from types import TracebackType
+from types import EllipsisType, TracebackType
 from typing import Any
 
 from tornadoish.escape import json_encode, xhtml_escape
@@ -13,6 +13,7 @@ from tornadoish.httputil.negotiation import add_to_vary, choose_media_type, medi
 from tornadoish.log import app_log, gen_log
 from tornadoish.web.errors import Finish, HTTPError
 from tornadoish.web.methods import Methods
+from tornadoish.web.timer import HandlerTimer
 
 HTML = "text/html"
 JSON = "application/json"
@@ -21,7 +22,27 @@ _ERROR_TYPES = (HTML, PROBLEM)
 
 
 class Failures(Methods):
-    """The verbs, and what happens when something goes wrong."""
+    """The verbs, and what happens when something goes wrong, or takes too long."""
+
+    #: Seconds that a handler of this class may take, from its start to the end of its answer (ours
+    #: alone, not Tornado's). ``...``: as the application's setting ``handler_timeout`` says, which
+    #: is None by default; None: as long as it likes; may be set on the instance, too. When they are
+    #: over, its coroutine is cancelled. If nothing was sent, the client gets an error page, else
+    #: the connection is ended, so that the client sees it.
+    #:
+    #: Not counted is the time in which a body is waited for that the handler streams or reads
+    #: itself; counted is that in which a slow client is waited for to take the answer, so long
+    #: downloads want None, as WebSockets and streams of events have. A plain method cannot be
+    #: interrupted. A coroutine that catches the cancellation and goes on is logged; after another
+    #: second its client is answered without it.
+    handler_timeout: float | EllipsisType | None = ...
+    #: The status of that error page; None: as the setting ``handler_timeout_status`` says, 503 by
+    #: default. A 504 is for who waits for others.
+    handler_timeout_status: int | None = None
+
+    _timer: HandlerTimer | None = None
+    # The time that was over, if it was.
+    _overdue: float | None = None
 
     #: the media types of error documents, the one that is liked best first: ``text/html`` and
     #: ``application/problem+json``, or one of them (ours alone, not Tornado's); None: what the
@@ -166,8 +187,27 @@ class Failures(Methods):
                 self.request.connection.abort()
                 self._finished = True
 
+    def _make_timer(self) -> None:
+        """Make a timer for this handler, if its time is bounded."""
+        seconds = self.handler_timeout
+        if isinstance(seconds, EllipsisType):
+            seconds = self.settings.get("handler_timeout")
+        if seconds is not None:
+            self._timer = HandlerTimer(self, seconds)
+
+    def _answer_overdue(self) -> None:
+        """The handler has taken too long."""
+        if not self._finished:
+            status = self.handler_timeout_status
+            if status is None:
+                status = self.settings.get("handler_timeout_status", 503)
+            message = "no answer within the handler_timeout of %g seconds"
+            self._handle_request_exception(HTTPError(status, message, self._overdue))
+
     def _answer_exception(self, error: BaseException) -> None:
         exc_info = (type(error), error, error.__traceback__)
+        if self._overdue is not None:
+            self._overdue = None  # whatever it is, it is the answer
         try:
             self.log_exception(*exc_info)
         except Exception:

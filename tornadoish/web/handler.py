@@ -91,7 +91,11 @@ class RequestHandler(Events):
                 yield pending
             self._set_prepared()
             if body is not None and not self._finished:
+                if self._timer is not None:
+                    self._timer.pause()
                 yield body
+                if self._timer is not None:
+                    self._timer.resume()
         except Exception as error:
             if not self._is_given_up(error):
                 self._handle_request_exception(error)
@@ -192,7 +196,9 @@ class RequestHandler(Events):
                 await step
             except asyncio.CancelledError:
                 # Somebody cancelled the task: the client must not wait for ever.
-                if not self._finished:
+                if self._overdue is not None:
+                    self._answer_overdue()
+                elif not self._finished:
                     self._abandon()
                 raise
             except Exception as error:

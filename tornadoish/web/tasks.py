@@ -16,7 +16,8 @@ if sys.version_info >= (3, 12):
         """A task that starts at once where Python can (3.12), soon otherwise."""
         return asyncio.Task(coroutine, loop=asyncio.get_running_loop(), eager_start=True)
 
-    def _context_of(task: asyncio.Task[Any]) -> Context | None:
+    def context_of(task: asyncio.Task[Any]) -> Context | None:
+        """The context that ``task`` runs in, as far as that can be known."""
         return task.get_context()
 
 else:
@@ -29,7 +30,8 @@ else:
         task.context_of_handler = context  # type: ignore[attr-defined]  # no other way to it
         return task
 
-    def _context_of(task: asyncio.Task[Any]) -> Context | None:
+    def context_of(task: asyncio.Task[Any]) -> Context | None:
+        """The context that ``task`` runs in, as far as that can be known."""
         return getattr(task, "context_of_handler", None)
 
 
@@ -41,7 +43,7 @@ def current_context(connection: object) -> Context | None:
         connection that has called the handler, in a context that it keeps.
     """
     task = asyncio.current_task()
-    context = None if task is None else _context_of(task)
+    context = None if task is None else context_of(task)
     if context is None:
         context = getattr(connection, "variables", None)
     return context if isinstance(context, Context) else None

@@ -11,18 +11,22 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable
 
 from tornadoish.iostream import StreamClosedError
+from tornadoish.web.timer import HandlerTimer
 
 
 class PulledBody:
     """The pieces of one body, for one reader at a time."""
 
-    __slots__ = ("_arrival", "_ended", "_piece", "_turn", "_unneeded", "begun", "gone")
+    __slots__ = ("_arrival", "_ended", "_piece", "_turn", "_unneeded", "begun", "gone",
+                 "timer")  # fmt: skip
 
     def __init__(self) -> None:
         #: whether some of it has been taken
         self.begun = False
         #: whether it ended before its end: the client is gone, or has been refused or answered
         self.gone = False
+        #: of the handler that reads it, if its time is bounded: waiting for the client costs none
+        self.timer: HandlerTimer | None = None
         self._ended = False
         self._unneeded = False
         self._piece = b""  # has come and has not been taken
@@ -95,10 +99,14 @@ class PulledBody:
                 raise StreamClosedError()
             self._arrival = asyncio.get_running_loop().create_future()
             self._allow()
+            if self.timer is not None:
+                self.timer.pause()
             try:
                 await self._arrival
             finally:
                 self._arrival = None
+                if self.timer is not None:
+                    self.timer.resume()
         piece, self._piece = self._piece, b""
         self.begun = True
         self._allow()

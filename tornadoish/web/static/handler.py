@@ -73,6 +73,8 @@ class StaticFileHandler(StaticContent, RequestHandler):
     path: str = ""
     absolute_path: str | None = None
     modified: datetime.datetime | None = None
+    #: a file takes as long as its client does, within the limits of its server
+    handler_timeout = None
 
     # What is sent, once it is known, if it is a file.
     _file: OpenFile | None = None
