@@ -10,6 +10,7 @@ import html
 import json
 import re
 import urllib.parse
+from binascii import a2b_qp
 from collections.abc import Callable, Container
 from typing import Any, overload
 
@@ -134,22 +135,28 @@ def json_decode(value: str | bytes) -> Any:
 
 # ----------------------------------------------------------------------------------- URLs
 
-_INVALID_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+# For a codec to which the one is what the other is to URLs.
+_SWAP = bytes.maketrans(b"%=", b"=%")
 
 
 def _unquote_to_bytes(data: bytes) -> bytes:
     """Percent-decode (RFC 3986 section 2.1); a ``%`` without two hex digits stands for itself.
 
     urllib's function makes an object for every ``%``, so a body full of escapes costs many times
-    its size (Tornado 6.6.1). This rewrites ``%41`` as ``\\x41`` and lets one C codec decode it all.
+    its size (Tornado 6.6.1). The C codec for quoted-printable text decodes ``=41`` just so: it is
+    given the data with the two signs swapped, and they are swapped back in what it returns.
     """
     if b"%" not in data:
         return data
-    # As text, because bytes.join, which sub() ends in, takes 80 bytes of memory for every match.
-    text = _INVALID_ESCAPE.sub("%25", data.decode("latin-1"))
-    # The codec knows more escapes than \x: the input's own backslashes are hidden from it.
-    text = text.replace("\\", r"\\").replace("%", r"\x")
-    return text.encode("latin-1").decode("unicode_escape").encode("latin-1")
+    # What is decoded is swapped back, too: so the two signs' own escapes change places.
+    data = data.replace(b"%3D", b"%3d").replace(b"%25", b"%3D").replace(b"%3d", b"%25")
+    # A sign before another one, a line end or the end is the only one of which the codec makes
+    # something else. (Twice, for signs that stood in a row.)
+    data = data.replace(b"%%", b"%3D%").replace(b"%%", b"%3D%")
+    data = data.replace(b"%\n", b"%3D\n").replace(b"%\r", b"%3D\r")
+    if data.endswith(b"%"):
+        data += b"3D"
+    return a2b_qp(data.translate(_SWAP)).translate(_SWAP)
 
 
 def url_escape(value: str | bytes, plus: bool = True) -> str:

@@ -126,6 +126,30 @@ async def test_body_arguments_of_no_form_are_none(serve: Serve) -> None:
     assert (await site.post("/", content=b"a=2")).json() == {"arguments": [], "files": {}}
 
 
+@pytest.mark.parametrize("where", ["header", "query", "body", "nowhere"])
+async def test_the_xsrf_token_is_not_looked_for_in_the_body(serve: Serve, where: str) -> None:
+    """As in Tornado's streamed bodies: it would have to be read, however large it is."""
+    events: list[str] = []
+
+    class Handler(web.RequestHandler):
+        def get(self) -> None:
+            self.write(self.xsrf_token)
+
+        async def post(self) -> None:
+            events.append("post")
+            self.write(await self.request.read_body())
+
+    site = await one_handler(serve, Handler, xsrf_cookies=True, cookie_secret="x" * 32)
+    token = (await site.get("/")).text
+    headers = {"X-XSRFToken": token} if where == "header" else {}
+    path = f"/?_xsrf={token}" if where == "query" else "/"
+    data = {"_xsrf": token} if where == "body" else {"a": "1"}
+    response = await site.post(path, data=data, headers=headers)
+    good = where in ("header", "query")
+    assert (response.status_code, events) == ((200, ["post"]) if good else (403, []))
+    assert not good or response.text == "a=1"
+
+
 async def test_read_body_after_a_piece(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     class Handler(web.RequestHandler):
         async def post(self) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from tornadoish import web
 from tornadoish.iostream import StreamClosedError
+from tornadoish.web.bodies import PulledBody
 
 from .pulling import CHUNKED, EXPECT, POST, Pulling, framework, lives_on, one_handler
 from .serving import Serve, until
@@ -70,14 +71,17 @@ async def test_what_is_left_is_never_the_next_request(serve: Serve) -> None:
     assert await lives_on(peer)
 
 
-async def test_an_answer_is_not_held_up_by_who_works_on(serve: Serve) -> None:
+@pytest.mark.parametrize("pieces", [0, 1])
+async def test_an_answer_is_not_held_up_by_who_works_on(serve: Serve, pieces: int) -> None:
     """The rest is dropped as soon as the answer is finished, not when the method is."""
     go_on = asyncio.Event()
     errors: list[Any] = []
 
     class Handler(web.RequestHandler):
         async def post(self) -> None:
-            await anext(self.request.body_chunks())
+            for _ in range(pieces):
+                await anext(self.request.body_chunks())
+                await until(lambda: self.request._pulled._piece)  # the next one waits
             self.finish("early")
             await go_on.wait()
             with pytest.raises(StreamClosedError):
@@ -94,7 +98,9 @@ async def test_an_answer_is_not_held_up_by_who_works_on(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("where", ["prepare", "post"])
-async def test_an_error_before_the_body_is_read(serve: Serve, where: str) -> None:
+async def test_an_error_before_the_body_is_read(
+    serve: Serve, where: str, caplog: pytest.LogCaptureFixture
+) -> None:
     class Handler(web.RequestHandler):
         async def prepare(self) -> None:
             if where == "prepare":
@@ -111,6 +117,20 @@ async def test_an_error_before_the_body_is_read(serve: Serve, where: str) -> Non
     answer = await peer.ask(*POST, "Content-Length: 100", body=b"x" * 100)
     assert answer.status == 401
     assert await lives_on(peer)
+    assert not [r for r in caplog.records if r.levelno >= logging.ERROR]
+
+
+async def test_what_nobody_needs_is_not_kept() -> None:
+    body = PulledBody()
+    assert body.data_received(b"one") is not None
+    body.let_go()
+    assert body.data_received(b"two") is None
+    assert body.wanted() is None
+    body.on_connection_close()
+    assert await anext(body) == b"one"
+    for _ in range(2):
+        with pytest.raises(StreamClosedError):
+            await anext(body)
 
 
 # -- 100-continue (RFC 9110, 10.1.1)

@@ -132,7 +132,6 @@ class _PartialFile(_File):
     def keep(self) -> None:
         super().discard()
         self.partial.replace(self.path)
-        self.file = None
 
     def discard(self) -> None:
         super().discard()
