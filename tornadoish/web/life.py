@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import CancelledError
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from enum import Enum
 from functools import partial
@@ -31,7 +31,7 @@ from tornadoish.routing.calls import Call, call_all, undo_all
 Hook = Callable[[Any], Awaitable[object] | None]
 #: called with the application: an async generator function that yields once, or what returns an
 #: async context manager
-CleanupContext = Callable[[Any], AsyncGenerator[Any, None] | AbstractAsyncContextManager[Any]]
+CleanupContext = Callable[[Any], AsyncIterator[Any] | AbstractAsyncContextManager[Any]]
 
 H = TypeVar("H")
 
