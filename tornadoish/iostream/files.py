@@ -16,10 +16,11 @@ from typing import Any
 from tornadoish.iostream.base import OPEN, BaseIOStream
 from tornadoish.iostream.errors import StreamClosedError
 
-#: bytes of a file that one peer is sent before others have their turn
+#: bytes of a file that one peer is sent before others have their turn; and that are waited for, if
+#: a disk has them, at a time
 SLICE = 512 * 1024
 #: bytes of a file that are held, where they have to pass through Python
-PIECE = 128 * 1024
+PIECE = 64 * 1024
 
 _NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)  # Linux
 _fadvise: Callable[..., None] | None = getattr(os, "posix_fadvise", None)
@@ -113,9 +114,15 @@ async def copy_file(
     :returns: how many bytes there were: fewer than ``count`` if the file ends before.
     :raises OSError: it cannot be read; or whatever ``write`` raises.
     """
-    copied = 0
+    copied = brought = 0
     while copied < count:
-        piece = await read_soon(fd, min(piece_size, count - copied), offset + copied)
+        size = min(piece_size, count - copied)
+        if copied >= brought or at_hand(fd, offset + copied, size) is False:
+            # More than a piece: a thread costs more than a piece does.
+            ahead = min(SLICE, count - copied)
+            await _bring(fd, offset + copied, ahead)
+            brought = copied + ahead
+        piece = read_at(fd, size, offset + copied)
         if not piece:
             break
         await write(piece)
