@@ -92,9 +92,9 @@ def test_defaults(httputil: Any) -> None:
 
 def test_without_anything() -> None:
     request: Any = HTTPServerRequest()
-    assert (request.method, request.uri, request.path, request.query) == (None, None, "", "")
+    assert (request.method, request.uri, request.path, request.query) == (None, "/", "/", "")
     assert (request.remote_ip, request.protocol, request.host) == (None, "http", "127.0.0.1")
-    assert request.full_url() == "http://127.0.0.1"
+    assert request.full_url() == "http://127.0.0.1/"
     assert request.get_ssl_certificate() is None
     assert "HTTPServerRequest(protocol='http'" in repr(request)
 

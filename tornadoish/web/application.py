@@ -25,7 +25,6 @@ from tornadoish.httputil import (
     RequestStartLine,
     ResponseStartLine,
 )
-from tornadoish.iostream import StreamClosedError
 from tornadoish.log import access_log
 from tornadoish.routing import (
     AnyMatches,
@@ -36,7 +35,7 @@ from tornadoish.routing import (
     URLSpec,
     _RuleList,
 )
-from tornadoish.web.bodies import PulledBody
+from tornadoish.web.bodies import PulledBody, PushedBody
 from tornadoish.web.compression import ContentEncoding
 from tornadoish.web.exchange import Drained
 from tornadoish.web.handler import RequestHandler
@@ -131,12 +130,12 @@ class Application(LivingApplication):
         #: set when a server of this application begins to stop (``HTTPServer.drain``): what would
         #: go on for ever, such as an event stream, waits for it too (ours alone, not Tornado's)
         self.draining = asyncio.Event()
-        # Tasks of handlers that wait: the loop itself would hold them only weakly.
         #: open streams of events, which are ended then
         self.event_streams: set[Drained] = set()
         self._running: set[asyncio.Task[None]] = set()
 
     def listen(
+        # Tasks of handlers that wait: the loop itself would hold them only weakly.
         self,
         port: int,
         address: str | None = None,
@@ -287,7 +286,7 @@ class _HandlerDelegate(HTTPMessageDelegate):
         self.chunks: Sequence[bytes] = ()
         self.handler: RequestHandler | None = None
         # Who takes the body as it arrives, if it is not collected.
-        self.taker: RequestHandler | PulledBody | None = None
+        self.taker: PushedBody | PulledBody | None = None
 
     @property
     def stream_request_body(self) -> bool:
@@ -302,9 +301,10 @@ class _HandlerDelegate(HTTPMessageDelegate):
         if self.handler_class._pull_request_body:
             return self._let_pull()
         loop = asyncio.get_running_loop()
-        self.request._body_future = loop.create_future()
+        end = self.request._body_future = loop.create_future()
         handler = self.handler_class(self.application, self.request, **self.handler_kwargs)
-        self.handler = self.taker = handler
+        self.handler = handler
+        self.taker = PushedBody(handler, end)
         prepared = handler._prepared_future = loop.create_future()
         self._run_as_task(handler)
         return None if prepared.done() else prepared
@@ -336,12 +336,8 @@ class _HandlerDelegate(HTTPMessageDelegate):
         self.request.trailers = trailers
 
     def finish(self) -> None:
-        taker = self.taker
-        if taker is not None:
-            if isinstance(taker, PulledBody):
-                taker.finish()
-            elif not self.request._body_future.done():
-                self.request._body_future.set_result(None)
+        if self.taker is not None:
+            self.taker.finish()
             return
         chunks = self.chunks
         if chunks:
@@ -353,16 +349,10 @@ class _HandlerDelegate(HTTPMessageDelegate):
         handler, taker = self.handler, self.taker
         if handler is None or taker is None:
             return
-        body = self.request._body_future
-        if isinstance(taker, PulledBody):
-            taker.on_connection_close()
-            if handler._finished:
-                return
-        elif not body.done():
-            body.set_exception(StreamClosedError())
-            body.exception()  # the handler may have ended already
-        self.connection.set_close_callback(None)  # it hears of it here, once
-        handler.on_connection_close()
+        taker.on_connection_close()
+        if not handler._finished or handler._abandoned:
+            self.connection.set_close_callback(None)  # it hears of it here, once
+            handler.on_connection_close()
 
     def execute(self) -> Awaitable[None] | None:
         """Run the handler: at once where its method is a plain function, else as a task."""
@@ -384,9 +374,9 @@ class _HandlerDelegate(HTTPMessageDelegate):
             return None
         # It has begun in the request's own context and must end there (whoever set a variable in
         # prepare() may reset it in on_finish()); not eagerly, for we are in that context now.
-        context = getattr(self.connection, "variables", None)
+        variables = getattr(self.connection, "variables", None)  # tests have odd connections
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(
-            rest, context=context if isinstance(context, Context) else None
+            rest, context=variables if isinstance(variables, Context) else None
         )
         handler._make_timer()
         self._hold(task, handler)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Sequence
+from http import HTTPStatus
 from types import EllipsisType, TracebackType
 from typing import Any
 
@@ -63,6 +64,11 @@ class Failures(Methods):
             if not self._finished:
                 self._abandon()
             return
+        if not (type(status_code) is int or isinstance(status_code, HTTPStatus)) or not (
+            200 <= status_code <= 999
+        ):
+            gen_log.error("No answer has the status %r", status_code)
+            status_code = 500
         self.clear()
         if self._page is not None:
             self._page.modules.clear()  # they belong to the page that has failed

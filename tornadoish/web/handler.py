@@ -24,6 +24,11 @@ Steps = Generator[Awaitable[Any], None, None]
 H = TypeVar("H", bound="type[RequestHandler]")
 
 
+#: What a method of a handler may end with and is answered for. (Who cancels what a handler waits
+#: for does not cancel the handler.)
+ERRORS = (Exception, asyncio.CancelledError)
+
+
 class RequestHandler(Events):
     """Base class of handlers: subclasses define ``get``, ``post`` and so on.
 
@@ -96,7 +101,7 @@ class RequestHandler(Events):
                 yield body
                 if self._timer is not None:
                     self._timer.resume()
-        except Exception as error:
+        except ERRORS as error:
             if not self._is_given_up(error):
                 self._handle_request_exception(error)
             return
@@ -118,7 +123,8 @@ class RequestHandler(Events):
     def _call_method(self) -> Awaitable[Any] | None:
         """The method itself; what it returns has to be waited for, if it is not None."""
         method: Callable[..., Awaitable[Any] | None] = getattr(self, self.request.method.lower())
-        if self.path_args or self.path_kwargs:
+        own = self.__dict__
+        if "path_args" in own or "path_kwargs" in own:
             return method(*self.path_args, **self.path_kwargs)
         return method()
 
@@ -133,11 +139,11 @@ class RequestHandler(Events):
                     yield pending
             if self._auto_finish and not self._finished:
                 self.finish()
-        except Exception as error:
+        except ERRORS as error:
             if not self._is_given_up(error):
                 self._handle_request_exception(error)
 
-    def _is_given_up(self, error: Exception) -> bool:
+    def _is_given_up(self, error: BaseException) -> bool:
         """Whether ``error`` says no more than that the client went away within its body."""
         if not isinstance(error, StreamClosedError):
             return False
@@ -174,7 +180,7 @@ class RequestHandler(Events):
                     if self._auto_finish and not self._finished:
                         self.finish()
                     return None
-        except Exception as error:
+        except ERRORS as error:
             self._handle_request_exception(error)
             return None
         steps = self._rest(pending, called=called)
@@ -194,20 +200,28 @@ class RequestHandler(Events):
         while step is not None:
             try:
                 await step
-            except asyncio.CancelledError:
-                # Somebody cancelled the task: the client must not wait for ever.
-                if self._overdue is not None:
-                    self._answer_overdue()
-                elif not self._finished:
-                    self._abandon()
-                raise
-            except Exception as error:
+            except ERRORS as error:
+                if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                    # Somebody cancelled the task: the client must not wait for ever.
+                    if self._overdue is not None:
+                        self._answer_overdue()
+                    elif not self._finished:
+                        if not self._headers_written:
+                            self.set_status(499, "Cancelled")  # for the log: nobody is told
+                        self._abandon()
+                    raise
                 try:
                     step = steps.throw(error)
                 except StopIteration:
                     step = None
             else:
                 step = next(steps, None)
+
+
+def _is_cancelled() -> bool:
+    """Whether this task is asked to end, and not only what it waits for was cancelled."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def _is_done(pending: Awaitable[Any]) -> bool:
