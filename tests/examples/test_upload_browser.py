@@ -5,65 +5,22 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from .browsing import browser, needs_chromium, page
 from .conftest import Serve
 from .uploading import UploadServer
 
-pytest.importorskip("playwright", reason="playwright is not installed")
+# isort: split
+from playwright.sync_api import Locator, Page, Route, expect  # behind the check that it is there
 
-from playwright.sync_api import Browser, Locator, Page, Route, expect, sync_playwright
+__all__ = ["browser", "page"]  # fixtures
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
-
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+pytestmark = needs_chromium
 
 MIB = 1024 * 1024
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """An empty page; at the end nothing may have gone wrong in it, nor left this host."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    page = context.new_page()
-    page.set_default_timeout(20_000)
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on(
-        "request",
-        lambda request: (
-            None
-            if request.url.startswith(("http://127.0.0.1:", "data:", "blob:"))
-            else wrong.append(request.url)
-        ),
-    )
-    yield page
-    context.close()
-    assert wrong == []
 
 
 def row(page: Page, name: str) -> Locator:
