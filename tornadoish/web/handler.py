@@ -82,8 +82,9 @@ class RequestHandler(Events):
 
     def detach(self) -> Any:
         """Take the connection's stream away: nothing more is read or written as HTTP."""
-        self._finished = True
-        return self.request.connection.detach()
+        stream = self.request.connection.detach()
+        self._finished = True  # not before: a connection that has no stream is to be answered
+        return stream
 
     # -- the life of a request
 
