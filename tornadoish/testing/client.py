@@ -157,6 +157,7 @@ class HTTPTestClient:
                     await waited_for
         finally:
             await answer.aclose()
+        buffer.seek(0)
         if decompress:
             del headers["Content-Encoding"]
             headers["X-Consumed-Content-Encoding"] = "gzip"
@@ -199,7 +200,11 @@ class HTTPTestClient:
         if transport is None:
             # A context without authorities costs little, and plain HTTP looks at none.
             context = SSLContext(PROTOCOL_TLS_CLIENT) if key is None else _tls(step)
-            transport = self._httpx.AsyncHTTPTransport(verify=context, trust_env=False)
+            transport = self._httpx.AsyncHTTPTransport(
+                verify=context,
+                trust_env=False,
+                limits=self._httpx.Limits(max_keepalive_connections=0),
+            )
             self._transports[key] = transport
         return transport
 
@@ -304,9 +309,12 @@ def _tls(step: HTTPRequest) -> SSLContext:
 
 def _os_error(error: BaseException) -> OSError | None:
     """The system's own error behind one of httpx's."""
+    found: OSError | None = None
     seen: BaseException | None = error
     while seen is not None:
+        if isinstance(seen, BaseExceptionGroup):  # of each address that was tried
+            seen = seen.exceptions[0]
         if isinstance(seen, OSError):
-            return seen
+            found = seen
         seen = seen.__cause__ or seen.__context__
-    return None
+    return found
