@@ -45,6 +45,7 @@ from tornadoish.web.simple import ErrorHandler, TooEarlyHandler
 from tornadoish.web.static.handler import StaticFileHandler, static_rules
 from tornadoish.web.tasks import run_in_task
 from tornadoish.web.templates import LoaderCache, check_engine
+from tornadoish.web.timer import HandlerTimer
 from tornadoish.web.transforms import OutputTransform
 
 _own_execute = RequestHandler._execute
@@ -99,7 +100,10 @@ class Application(LivingApplication):
         ``default_handler_args`` (for requests without a route), ``static_path`` and others of
         static files (:class:`StaticFileHandler`; their routes come before all others),
         ``ui_modules`` and ``ui_methods`` (``web.modules``), those of templates
-        (``web.templates``), and whatever handlers look for.
+        (``web.templates``); ours alone: ``automatic_head``, ``automatic_options``,
+        ``handler_timeout`` and ``handler_timeout_status``, for handlers whose attributes of these
+        names do not say otherwise; and whatever handlers look for: it is the place for what they
+        share, such as the pool of a database.
     """
 
     def __init__(
@@ -378,7 +382,7 @@ class _HandlerDelegate(HTTPMessageDelegate):
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(
             rest, context=variables if isinstance(variables, Context) else None
         )
-        handler._make_timer()
+        self._make_timer(handler)
         self._hold(task, handler)
         return task
 
@@ -386,12 +390,20 @@ class _HandlerDelegate(HTTPMessageDelegate):
         coroutine = handler._execute(self._make_transforms(), *self.path_args, **self.path_kwargs)
         if asyncio.isfuture(coroutine):  # overridden by a gen.coroutine: runs already
             return cast("asyncio.Task[None]", coroutine)
-        handler._make_timer()
-        if isinstance(self.taker, PulledBody):
-            self.taker.timer = handler._timer
+        self._make_timer(handler)
         task = run_in_task(coroutine)
         self._hold(task, handler)
         return task
+
+    def _make_timer(self, handler: RequestHandler) -> None:
+        """Make a timer for the handler, if its time is bounded; ``_hold`` starts it."""
+        seconds = handler.handler_timeout
+        if seconds is ...:
+            seconds = self.application.settings.get("handler_timeout")
+        if seconds is not None:
+            timer = handler._timer = HandlerTimer(handler, seconds)
+            if isinstance(self.taker, PulledBody):
+                self.taker.timer = timer
 
     def _hold(self, task: asyncio.Task[None], handler: RequestHandler) -> None:
         """Keep the handler's task alive, say whose work the answer is, and how long it may take."""

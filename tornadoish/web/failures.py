@@ -193,14 +193,6 @@ class Failures(Methods):
                 self.request.connection.abort()
                 self._finished = True
 
-    def _make_timer(self) -> None:
-        """Make a timer for this handler, if its time is bounded."""
-        seconds = self.handler_timeout
-        if isinstance(seconds, EllipsisType):
-            seconds = self.settings.get("handler_timeout")
-        if seconds is not None:
-            self._timer = HandlerTimer(self, seconds)
-
     def _answer_overdue(self) -> None:
         """The handler has taken too long."""
         if not self._finished:
