@@ -113,4 +113,5 @@ class Lifespan:
             if kind == f"lifespan.{self._told}.failed":
                 answer.set_exception(LifespanError(event.get("message") or f"{kind}"))
                 return
-        raise RuntimeError(f"Unexpected ASGI event {kind!r}")
+        if self._task is None or not self._task.cancelling():  # else it only says that
+            raise RuntimeError(f"Unexpected ASGI event {kind!r}")
