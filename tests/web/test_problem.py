@@ -109,6 +109,17 @@ async def test_a_page_of_ones_own_is_asked_first(serve: Serve) -> None:
     assert (answer.body, answer.get("Vary")) == (b"own 404", None)
 
 
+async def test_a_page_of_ones_own_for_who_likes_pages(serve: Serve) -> None:
+    def write_error_page(self: Any, status_code: int, **kwargs: Any) -> None:
+        self.finish(f"own {status_code}, {self.problem_document(status_code, **kwargs)['detail']}")
+
+    error = web.HTTPError(404, problem={"detail": "gone"})
+    handler = raising(error, write_error_page=write_error_page)
+    answer = await ask(serve, handler, BROWSER)
+    assert (answer.body, answer.get("Vary")) == (b"own 404, gone", "Accept")
+    assert document(await ask(serve, handler, JSON))["detail"] == "gone"
+
+
 async def test_a_request_without_a_route(serve: Serve) -> None:
     site = await serve([])
     response = await site.get("/", headers={"Accept": JSON})

@@ -94,8 +94,8 @@ class Failures(Methods):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Write an error page; override for one's own. Status and reason are set already.
 
-        This one writes a short page, or the :meth:`problem_document` to a client that likes JSON
-        better; see ``error_types``.
+        This one writes a short page (:meth:`write_error_page`), or the :meth:`problem_document` to
+        a client that likes JSON better; see ``error_types``.
 
         :param kwargs: ``exc_info`` if an exception led here. It may not be the one that is being
             handled: do not rely on ``sys.exc_info()``.
@@ -109,6 +109,14 @@ class Failures(Methods):
             self.set_header("Content-Type", media_type)
             self.finish(json_encode(document))
             return
+        self.write_error_page(status_code, **kwargs)
+
+    def write_error_page(self, status_code: int, **kwargs: Any) -> None:
+        """Write an error page for who likes pages best; override for one of one's own, where the
+        others shall have their problem documents all the same (ours alone, not Tornado's).
+
+        :param kwargs: as of :meth:`write_error`.
+        """
         if self.settings.get("serve_traceback") and "exc_info" in kwargs:
             self.set_header("Content-Type", "text/plain; charset=UTF-8")
             self.finish("".join(traceback.format_exception(*kwargs["exc_info"])))
