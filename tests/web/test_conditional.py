@@ -201,6 +201,7 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
         return etag_of(body)
 
     monkeypatch.setattr(exchange, "etag_of", note)
+    monkeypatch.setattr(exchange, "short_etag", note)
     return bodies
 
 

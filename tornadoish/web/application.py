@@ -118,6 +118,9 @@ class Application(LivingApplication):
         self.transforms: list[type[OutputTransform]] = list(transforms or [])
         self.default_host = default_host
         self.settings: dict[str, Any] = settings
+        #: whether answers get an entity tag that is made of their body, unless their handler says
+        #: otherwise: the setting of this name
+        self.automatic_etag: bool = settings.get("automatic_etag", True)
         if settings.get("debug"):
             settings.setdefault("serve_traceback", True)
             settings.setdefault("compiled_template_cache", False)

@@ -22,16 +22,13 @@ SHORT_BODY = 512
 MAX_DATE = 40
 
 
-def _etag(body: bytes) -> str:
+def etag_of(body: bytes) -> str:
+    """A strong entity tag: equal bodies have equal ones, others have others (128 bits)."""
     return f'"{blake2b(body, digest_size=16).hexdigest()}"'
 
 
-_short_etag = lru_cache(maxsize=1024)(_etag)
-
-
-def etag_of(body: bytes) -> str:
-    """A strong entity tag: equal bodies have equal ones, others have others (128 bits)."""
-    return _short_etag(body) if len(body) <= SHORT_BODY else _etag(body)
+#: the same for bodies of up to ``SHORT_BODY`` bytes
+short_etag = lru_cache(maxsize=1024)(etag_of)
 
 
 def matches_weakly(etag: str, condition: str) -> bool:

@@ -30,9 +30,11 @@ from tornadoish.httputil.trailers import NOT_IN_TRAILERS
 from tornadoish.iostream import StreamClosedError
 from tornadoish.log import app_log
 from tornadoish.web.conditional import (
+    SHORT_BODY,
     etag_of,
     matches_weakly,
     precondition_failed,
+    short_etag,
     unmodified_since,
 )
 from tornadoish.web.errors import HTTPError
@@ -58,6 +60,7 @@ class HandlerApplication(Protocol):
     settings: dict[str, Any]
     draining: asyncio.Event
     event_streams: set[Drained]
+    automatic_etag: bool
 
     @property
     def template_loaders(self) -> LoaderCache: ...
@@ -381,7 +384,12 @@ class Exchange:
             index = self._headers.index()
             if "etag" not in index:
                 self.set_etag_header()
-            if self.check_etag_header() or ("last-modified" in index and self._is_known_by_date()):
+            asked = self.request.headers.index()
+            if (
+                self.check_etag_header()
+                if "if-none-match" in asked
+                else "if-modified-since" in asked and self._is_known_by_date()
+            ):
                 self._write_buffer = []
                 self.set_status(304)
                 status = 304
@@ -432,12 +440,15 @@ class Exchange:
         (``Cache-Control: no-store``): there it would be of no use.
         """
         wanted = self.automatic_etag
-        if not (self.settings.get("automatic_etag", True) if wanted is None else wanted):
+        if wanted is None:
+            wanted = self.application.automatic_etag
+        if not wanted:
             return None
         if "cache-control" in self._headers.index() and self._is_never_stored():
             return None
         buffer = self._write_buffer
-        return etag_of(buffer[0] if len(buffer) == 1 else b"".join(buffer))
+        body = buffer[0] if len(buffer) == 1 else b"".join(buffer)
+        return short_etag(body) if len(body) <= SHORT_BODY else etag_of(body)
 
     def _is_never_stored(self) -> bool:
         """Whether no client will ever ask with the tag of this answer, and this one does not."""
@@ -462,12 +473,10 @@ class Exchange:
         return known is not None and matches_weakly(self._headers.get("Etag", ""), known)
 
     def _is_known_by_date(self) -> bool:
-        """Whether the client has this body by its date: 13.1.3, and only where it has no tag."""
-        asked = self.request.headers.index()
-        since = asked.get("if-modified-since")
-        if since is None or "if-none-match" in asked:
-            return False
-        return unmodified_since(self._headers["Last-Modified"], since) is True
+        """Whether the client has this body by its date (``If-Modified-Since``, 13.1.3)."""
+        modified = self._headers.get("Last-Modified")
+        since = self.request.headers["If-Modified-Since"]
+        return modified is not None and unmodified_since(modified, since) is True
 
     def check_preconditions(
         self,
