@@ -39,6 +39,14 @@ def test_the_tables_of_limits_are_printed_from_the_dataclass() -> None:
         assert tables.count(f"| `{field.name}` | ") == 1
 
 
+def test_the_tables_of_tornado_s_names_are_printed_from_both() -> None:
+    tornado = pytest.importorskip("tornado")
+    if not tornado.version.startswith("6.6"):
+        pytest.skip(f"the page is about Tornado 6.6, and {tornado.version} is installed")
+    tables = printed("print_tornado.py")
+    assert tables in (ROOT / "docs" / "tornado.md").read_text(), "run: python docs/print_tornado.py"
+
+
 def test_every_bound_says_what_it_counts_and_what_happens_above() -> None:
     for line in printed("print_limits.py").splitlines():
         name, _, text = line.removeprefix("| `").partition("` | ")
