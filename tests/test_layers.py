@@ -30,6 +30,7 @@ LAYERS = {
     "web": 6,
     "asgi": 7, "websocket": 7, "wsgi": 7,
     "cli": 8, "testing": 8,
+    "pytest_plugin": 9,
 }  # fmt: skip
 # Interfaces of Tornado that are as old as it, under names of their own; each with its layer too.
 SANS_IO = ("http1", "ws", "httputil", "buffer")
