@@ -165,16 +165,18 @@ async def test_shutdown_hooks_come_before_anything_is_closed(connect: Connect) -
     server = HTTPServer(application)
     port = listening(server)
     idle = await connect(port)
+    await idle.ask(*GET)
 
     async def still_serving(_: Any) -> None:
         assert application.draining.is_set()
-        for peer in (idle, await connect(port)):
+        for peer in (idle, idle, await connect(port)):
             served.append((await peer.ask(*GET)).status)
-            peer.close()
+        peer.close()
+        idle.close()
 
     application.on_shutdown.append(still_serving)
     assert await server.drain() == 0
-    assert served == [200, 200]
+    assert served == [200, 200, 200]
 
 
 async def test_hooks_may_be_appended_by_hooks() -> None:
@@ -217,7 +219,7 @@ async def test_without_hooks_there_is_nothing(connect: Connect) -> None:
     assert application._life is None
 
 
-async def test_a_function_has_no_life(serve: Serve) -> None:
+async def test_a_function_has_no_life() -> None:
     async with HTTPServer(lambda request: None):
         pass
 
@@ -398,10 +400,9 @@ async def test_before_the_start_requests_get_a_503(
 
     application.on_startup.append(wait)
     site = await serve(application)
-    for _ in range(2):
-        response = await site.get("/")
+    for path in ("/", "/nowhere"):
+        response = await site.get(path)
         assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
-        assert (await site.get("/nowhere")).status_code == 503
     # Once, for it may be that nobody is going to start it.
     errors = [r.getMessage() for r in caplog.records if r.name == "tornado.application"]
     assert len(errors) == 1
@@ -489,7 +490,6 @@ def nested(events: list[str], fail: str = "") -> Application:
         handlers=[
             Mount("/in", inner),
             (routing.HostMatches("host"), [("/.*", RuleRouter([("/.*", host)]))]),
-            ("/again/.*", inner),
             ("/", Hello),
         ],
     )
@@ -522,6 +522,26 @@ async def test_a_nested_application_that_cannot_start() -> None:
         *START, *named("inner", START), *named("host", START[:3]),
         *named("host", END[:2]), *named("inner", END), *END,
     ]  # fmt: skip
+
+
+async def test_those_that_were_started_are_undone_backwards() -> None:
+    events: list[str] = []
+    each = [
+        hooked(events, f"{number} ", fail="enter 1" if number == 3 else "") for number in (1, 2, 3)
+    ]
+    with pytest.raises(ZeroDivisionError, match="3 enter 1"):
+        await RuleRouter([("/.*", application) for application in each]).startup()
+    assert events[-8:] == [*named("2", END), *named("1", END)]
+
+
+async def test_an_application_in_two_places() -> None:
+    """It starts and ends once."""
+    events: list[str] = []
+    inner = hooked(events)
+    places = [("/a/.*", inner), ("/b/.*", inner), Mount("/c", inner), ("/.*", [("/d/.*", inner)])]
+    async with HTTPServer(Application(places)):
+        pass
+    assert events == [*START, *SHUT, *END]
 
 
 async def test_a_nested_application_alone(serve: Serve) -> None:

@@ -97,6 +97,7 @@ async def test_a_503(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     assert warnings[0] == (
         "503 GET / (127.0.0.1): no answer within the handler_timeout of 0.01 seconds"
     )
+    assert "caught" not in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -409,6 +410,23 @@ async def test_who_catches_it_and_ends_is_logged(
     response = await site.get("/")
     assert (response.status_code, response.text) == (200, "an old one")
     await until(lambda: "caught the cancellation" in caplog.text)
+
+
+async def test_who_answers_as_it_is_cancelled(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Handler(Slow):
+        async def get(self) -> None:
+            try:
+                await self.wait()
+            except asyncio.CancelledError:
+                self.finish("its own")
+                raise
+
+    site, _ = await start(serve, Handler)
+    assert (await site.get("/")).text == "its own"
+    await until(lambda: not site.application._running)
+    assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
 
 
 @pytest.mark.parametrize("flushed", [False, True])
