@@ -139,10 +139,10 @@ class Application(LivingApplication):
         self.draining = asyncio.Event()
         #: open streams of events, which are ended then
         self.event_streams: set[Drained] = set()
+        # Tasks of handlers that wait: the loop itself would hold them only weakly.
         self._running: set[asyncio.Task[None]] = set()
 
     def listen(
-        # Tasks of handlers that wait: the loop itself would hold them only weakly.
         self,
         port: int,
         address: str | None = None,
