@@ -84,7 +84,7 @@ async def in_memory(
     scheme = "http" if options.get("ssl_options") is None else "https"
     transport = MemoryTransport(app, **options)
     try:
-        async with httpx.AsyncClient(
+        async with clients.AsyncClient(
             transport=transport, base_url=f"{scheme}://localhost"
         ) as client:
             yield client
@@ -96,12 +96,10 @@ async def in_memory(
 def new_client(base_url: str) -> httpx.AsyncClient:
     """A client that takes any certificate, and heeds no settings of the environment."""
     clients = import_extra("httpx", "test-client")
-    context = ssl.SSLContext(
-        ssl.PROTOCOL_TLS_CLIENT
-    )  # without authorities, which take time to load
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # loads no authorities, which takes time
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    client: httpx.AsyncClient = httpx.AsyncClient(
+    client: httpx.AsyncClient = clients.AsyncClient(
         base_url=base_url, verify=context, trust_env=False
     )
     return client
