@@ -10,6 +10,7 @@ from codecs import utf_8_decode
 from io import BytesIO, StringIO
 
 from tornadoish.ws.codes import INVALID_DATA
+from tornadoish.ws.deflate import Inflater
 from tornadoish.ws.events import ProtocolError
 
 
@@ -17,23 +18,24 @@ class Assembly:
     """What is known of a message whose end has not come."""
 
     __slots__ = (
-        "_begun", "_undecoded", "_written", "binary", "busy", "compressed", "final", "fragments",
+        "_begun", "_undecoded", "_written", "binary", "busy", "final", "fragments", "inflater",
         "key", "left", "size", "wire",
     )  # fmt: skip
 
-    def __init__(self, binary: bool, compressed: bool) -> None:
+    def __init__(self, binary: bool, inflater: Inflater | None) -> None:
         self.binary = binary
-        self.compressed = compressed
+        #: what decompresses it; None: it is not compressed
+        self.inflater = inflater
         #: frames so far, and bytes of their payloads (those still to come of the last one too)
         self.fragments = 0
         self.wire = 0
         #: bytes of the message itself so far
         self.size = 0
         #: whether a frame of it is being read
-        self.busy = False
+        self.busy = True
         #: of that frame: is it the last one, its key as it goes on, and the bytes of its payload
         #: that are still to come (-1: all have been taken)
-        self.final = False
+        self.final = True
         self.key = b""
         self.left = -1
         self._undecoded = b""
@@ -64,8 +66,8 @@ class Assembly:
         self._undecoded = bytes(piece[used:])
         return text
 
-    def add(self, piece: bytes | bytearray, last: bool) -> str | bytes | None:
-        """Add a piece, and return the whole message if it is the ``last`` one.
+    def add(self, piece: bytes | bytearray, last: bool) -> str | bytes:
+        """Add a piece, and return the whole message if it is the ``last`` one, else nothing.
 
         :raises ProtocolError: as ``decode``.
         """
@@ -78,7 +80,7 @@ class Assembly:
             written.write(piece)
         else:
             written.write(str(self.decode(piece, last)))
-        return written.getvalue() if last else None
+        return written.getvalue() if last else ""
 
     def begins(self) -> bool:
         """Whether this is the first time that it is asked."""

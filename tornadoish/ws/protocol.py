@@ -18,6 +18,7 @@ from __future__ import annotations
 from tornadoish.buffer import ReceiveBuffer
 from tornadoish.ws.assembly import Assembly
 from tornadoish.ws.codes import (
+    INVALID_DATA,
     POLICY_VIOLATION,
     PROTOCOL_ERROR,
     TOO_LARGE,
@@ -35,6 +36,7 @@ from tornadoish.ws.frames import (
     PING,
     PONG,
     RSV1,
+    TEXT,
     Head,
     read_head,
 )
@@ -56,6 +58,10 @@ PIECE = 64 * 1024
 NO_LIMIT = 1 << 63
 #: frames of a message that may have less than SMALL_FRAME bytes on average
 SPARE_FRAMES, SMALL_FRAME = 4096, 4
+
+#: first bytes of a message in one frame
+_WHOLE_BINARY = FIN | BINARY
+_WHOLE = frozenset((FIN | TEXT, _WHOLE_BINARY, FIN | RSV1 | TEXT, FIN | RSV1 | BINARY))
 
 
 class Protocol(Sender):
@@ -122,6 +128,14 @@ class Protocol(Sender):
             that says why waits in ``bytes_to_send``, and what follows is not looked at.
         """
         try:
+            if self._assembly is None and not self.by_parts:
+                buffer = self._buffer
+                data = buffer.data
+                if not data:
+                    return None
+                message = self._whole_message(buffer, data)
+                if message is not None:
+                    return message
             return self._next_event()
         except ProtocolError as fault:
             self._fail(fault)
@@ -146,6 +160,57 @@ class Protocol(Sender):
             if not self._begin_frame(head):
                 return None
 
+    # -- messages in one frame
+
+    def _whole_message(self, buffer: ReceiveBuffer, data: bytes | bytearray) -> Event | None:
+        """The message that comes next, if it is one frame that is here as a whole: most are. None
+        if it is anything else, or against the rules; then nothing has changed.
+
+        :raises ProtocolError: 1007, 1009.
+        """
+        pos = buffer.pos
+        first = data[pos]
+        if first not in _WHOLE or len(data) - pos < 2 or (first & RSV1 and self.deflate is None):
+            return None
+        mask_bit = self._mask_bit
+        length = data[pos + 1] ^ mask_bit
+        start = pos + 2
+        if length > 125:
+            if length > 127:  # the wrong mask bit
+                return None
+            start += 2 if length == 126 else 8
+            least = 126 if length == 126 else 1 << 16
+            length = int.from_bytes(data[pos + 2 : start])
+            if length < least:
+                return None
+        if mask_bit:
+            start += 4
+        end = start + length
+        if end > len(data) or length > self.max_message_size:
+            return None
+        payload = data[start:end]
+        if mask_bit:
+            payload = mask(payload, data[start - 4 : start])
+        if end == len(data):
+            buffer.clear()
+        else:
+            buffer.pos = end
+        if first & RSV1:
+            return self._inflated(first, payload)
+        if first == _WHOLE_BINARY:
+            return Message(bytes(payload))
+        try:
+            return Message(payload.decode())
+        except UnicodeDecodeError:
+            raise ProtocolError(INVALID_DATA, "Invalid UTF-8") from None
+
+    def _inflated(self, first: int, payload: bytes | bytearray) -> Event | None:
+        """The message that a compressed frame is."""
+        inflater = self._ready_inflater()
+        inflater.put(payload + TAIL)
+        assembly = self._assembly = Assembly(first & 0x0F == BINARY, inflater)
+        return self._read_payload(assembly)
+
     # -- frames of messages
 
     def _begin_frame(self, head: Head) -> bool:
@@ -165,7 +230,8 @@ class Protocol(Sender):
                 raise ProtocolError(PROTOCOL_ERROR, "New message within a fragmented one")
             if first & RSV1 and self.deflate is None:
                 raise ProtocolError(PROTOCOL_ERROR, "Reserved bits are set")
-            assembly = Assembly(first & 0x0F == BINARY, bool(first & RSV1))
+            inflater = self._ready_inflater() if first & RSV1 else None
+            assembly = Assembly(first & 0x0F == BINARY, inflater)
         self._check_limits(assembly, length)
         buffer = self._buffer
         if start > len(buffer.data):
@@ -180,7 +246,7 @@ class Protocol(Sender):
     def _check_limits(self, assembly: Assembly, length: int) -> None:
         """Is there room for a frame of ``length`` bytes? It is refused before they come."""
         most = self.max_message_size
-        if assembly.compressed:
+        if assembly.inflater is not None:
             # What it becomes is counted when it does, but blocks may be made of nothing.
             too_large = assembly.wire + length > 2 * most + 1024
         else:
@@ -194,38 +260,33 @@ class Protocol(Sender):
         """Read on in a frame of a message: the next event that comes of it, or None if the frame is
         through (then it is not ``busy`` any more) or has to arrive yet.
         """
-        inflater = self._inflater_for(assembly)
-        while True:
-            if inflater is not None and inflater.more:
-                piece: bytes | bytearray = inflater.take(
-                    min(PIECE, self.max_message_size - assembly.size + 1)
-                )
-            else:
-                if assembly.left > 0 and not self._buffer.data:
-                    return None
-                if assembly.left < 0:
-                    assembly.busy = False
-                    return None
-                piece = self._take(assembly)
-                if inflater is not None:
-                    inflater.put(piece + TAIL if assembly.final and assembly.left < 0 else piece)
-                    continue
-            assembly.size += len(piece)
-            if assembly.size > self.max_message_size:
-                raise ProtocolError(TOO_LARGE, "Message too large")
-            last = assembly.final and assembly.left < 0
-            if inflater is not None and last:
-                last = not inflater.more
-            event = self._deliver(assembly, piece, last)
+        while (piece := self._next_piece(assembly)) is not None:
+            event = self._add(assembly, piece)
             if event is not None:
                 return event
+        return None
 
-    def _inflater_for(self, assembly: Assembly) -> Inflater | None:
-        if not assembly.compressed or self.deflate is None:
-            return None
-        if self._inflater is None:
-            self._inflater = Inflater(self.deflate)
-        return self._inflater
+    def _next_piece(self, assembly: Assembly) -> bytes | bytearray | None:
+        """More of the message itself, without mask and compression; perhaps nothing of it."""
+        inflater = assembly.inflater
+        if inflater is None or not inflater.more:
+            if assembly.left < 0:
+                assembly.busy = False
+                return None
+            if assembly.left > 0 and not self._buffer.data:
+                return None
+            piece = self._take(assembly)
+            if inflater is None:
+                return piece
+            inflater.put(piece + TAIL if assembly.final and assembly.left < 0 else piece)
+        # One more than it may have: then that is known before it is there.
+        return inflater.take(min(PIECE, self.max_message_size - assembly.size + 1))
+
+    def _ready_inflater(self) -> Inflater:
+        inflater = self._inflater
+        if inflater is None:
+            inflater = self._inflater = Inflater(self.deflate or Deflate())
+        return inflater
 
     def _take(self, assembly: Assembly) -> bytes | bytearray:
         """What has arrived of a frame's payload, without its mask."""
@@ -238,21 +299,27 @@ class Protocol(Sender):
         assembly.left = assembly.left - len(piece) or -1
         return piece
 
-    def _deliver(
-        self, assembly: Assembly, piece: bytes | bytearray, last: bool
-    ) -> Message | MessagePart | None:
-        """What a piece of a message's own bytes makes."""
+    def _add(self, assembly: Assembly, piece: bytes | bytearray) -> Message | MessagePart | None:
+        """What comes of a piece of a message.
+
+        :raises ProtocolError: 1007; 1009, if what came before that byte was in order.
+        """
+        assembly.size += len(piece)
+        too_large = assembly.size > self.max_message_size
+        inflater = assembly.inflater
+        last = assembly.final and assembly.left < 0 and not too_large
+        if last and inflater is not None:
+            last = not inflater.more
+            if last:
+                inflater.end_message()
+        data = assembly.decode(piece, last) if self.by_parts else assembly.add(piece, last)
+        if too_large:
+            raise ProtocolError(TOO_LARGE, "Message too large")
         if last:
             self._assembly = None
-            if assembly.compressed and self._inflater is not None:
-                self._inflater.end_message()
-        if not self.by_parts:
-            whole = assembly.add(piece, last)
-            return None if whole is None else Message(whole)
-        data = assembly.decode(piece, last)
-        if not data and not last:
-            return None
-        return MessagePart(data, assembly.begins(), last)
+        if self.by_parts:
+            return MessagePart(data, assembly.begins(), last) if data or last else None
+        return Message(data) if last else None
 
     # -- control frames
 
