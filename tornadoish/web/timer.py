@@ -1,9 +1,9 @@
 """HandlerTimer: ends the coroutine of a handler that takes too long (ours alone, not Tornado's).
 
 ``web.application`` starts one for each handler that has a ``handler_timeout`` and waits for
-something; there is none for others. It is a timer of the event loop for each of them: beside the
-task that such a handler has anyway it costs little (docs/performance.md), it is exact, and it needs
-no server that has a clock, so that it works wherever the application does.
+something; there is none for others. It is a timer of the event loop for each of them: some
+microseconds beside the task that such a handler has anyway, it is exact, and it needs no server
+that has a clock, so that it works wherever the application does.
 """
 
 from __future__ import annotations
