@@ -5,7 +5,6 @@ database, the news) is in its settings, where app.py has put it; the properties 
 type that is.
 """
 
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any, cast
 
@@ -117,13 +116,9 @@ class BaseHandler(RequestHandler):
 
     def write_error_page(self, status_code: int, **kwargs: Any) -> None:
         """The page of an error. (Who likes JSON better is given the same as a problem document.)"""
-        detail = self.problem_document(status_code, **kwargs).get("detail")
-        self.render(
-            "error.html",
-            status=status_code,
-            title=HTTPStatus(status_code).phrase,
-            explanation=detail or EXPLANATIONS.get(status_code, ""),
-        )
+        document = self.problem_document(status_code, **kwargs)
+        explanation = document.get("detail") or EXPLANATIONS.get(status_code, "")
+        self.render("error.html", explanation=explanation, **document)
 
 
 class NotFoundHandler(BaseHandler):

@@ -84,4 +84,4 @@ def human_size(count: float) -> str:
     units = ["bytes", "KiB", "MiB", "GiB", "TiB"]
     while count >= 1024 and len(units) > 1:
         count, units = count / 1024, units[1:]
-    return f"{count:.4g} {units[0]}"
+    return f"{count:.3g} {units[0]}" if count < 100 else f"{count:.0f} {units[0]}"

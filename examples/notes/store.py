@@ -305,9 +305,9 @@ def stored_names(db: sqlite3.Connection) -> set[str]:
 def _note_change(db: sqlite3.Connection, user_id: int, note_id: int) -> None:
     db.execute("INSERT INTO changes (user_id, note_id) VALUES (?, ?)", (user_id, note_id))
     db.execute(
-        """DELETE FROM changes WHERE user_id = ?1 AND id <= (
-               SELECT id FROM changes WHERE user_id = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)""",
-        (user_id, KEPT_CHANGES),
+        """DELETE FROM changes WHERE user_id = ? AND id <= (
+               SELECT id FROM changes WHERE user_id = ? ORDER BY id DESC LIMIT 1 OFFSET ?)""",
+        (user_id, user_id, KEPT_CHANGES),
     )
 
 

@@ -17,7 +17,10 @@ import httpx
 import pytest
 
 from .conftest import Start
+from .noting import data, server
 from .running import Example, until
+
+__all__ = ["data", "server"]  # fixtures
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -76,24 +79,6 @@ class Visitor:
 def without_tokens(answer: httpx.Response) -> str:
     """The page, without what is another in each."""
     return re.sub('name="_xsrf" value="[^"]*"', "", answer.text)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("notes") / "data"
-
-
-@pytest.fixture(scope="module")
-def server(data: Path) -> Iterator[Example]:
-    """One for all tests that need none of their own: each of them has its own users."""
-    log = data.with_name("stderr.txt")
-    example = Example("notes/app.py", "0", "--data", str(data), "--max-file", "1", log=log)
-    try:
-        yield example
-        example.check_clean_end()
-    finally:
-        example.process.kill()
-        example.close()
 
 
 @pytest.fixture
