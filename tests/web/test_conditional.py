@@ -8,13 +8,15 @@ import datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tornadoish import web
 from tornadoish.web import conditional, exchange
 
 from .serving import Answer, Framework, Serve, Site, getting
+
+pytestmark = pytest.mark.in_memory
 
 MODIFIED = datetime.datetime(2026, 11, 20, 1, 2, 3, tzinfo=datetime.UTC)
 DATE = "Fri, 20 Nov 2026 01:02:03 GMT"
@@ -179,6 +181,7 @@ def test_times_are_compared_in_whole_seconds_of_utc(modified: Any) -> None:
     assert conditional.unmodified_since(modified, "never") is None
 
 
+@settings(max_examples=50)
 @given(st.text(alphabet='W/"*x,\\ \t\x80', max_size=40), st.text(max_size=40))
 def test_nothing_that_is_sent_raises(tags: str, date: str) -> None:
     conditional.matches_weakly('"x"', tags)
