@@ -13,10 +13,13 @@ import httpx
 import pytest
 from libraries import Library
 
+from tornadoish.testing import MemoryTransport, memory_connection
+
 # Made once: it costs more than a whole test, and nothing here speaks TLS.
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 PATIENCE = 10.0  # seconds: never waited for unless a test fails
+IN_MEMORY_PORT = 8888  # in URLs, where nobody listens
 
 
 class Framework(Library):
@@ -115,13 +118,14 @@ class Peer:
 
 @dataclass
 class Site:
-    """An application on a free port, and a client for it."""
+    """An application on a free port, or in memory, and a client for it."""
 
     framework: Framework
     application: Any
     server: Any
     port: int
     client: httpx.AsyncClient
+    in_memory: bool = False
     peers: list[Peer] = field(default_factory=list)
 
     async def get(self, path: str, **options: Any) -> httpx.Response:
@@ -135,8 +139,11 @@ class Site:
 
     async def connect(self) -> Peer:
         """A connection of one's own."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        peer = Peer(reader, writer)
+        if self.in_memory:
+            connection = memory_connection(self.server)
+            peer = Peer(connection.reader, connection.writer)
+        else:
+            peer = Peer(*await asyncio.open_connection("127.0.0.1", self.port))
         self.peers.append(peer)
         return peer
 
@@ -157,20 +164,30 @@ def start_site(
     *,
     server: dict[str, Any] | None = None,
     application_class: Any = None,
+    in_memory: bool = False,
     **settings: Any,
 ) -> Site:
-    """Serve ``handlers``, or what is a server's callback already, on a free port of 127.0.0.1."""
+    """Serve ``handlers``, or what is a server's callback already, on a free port of 127.0.0.1.
+
+    :param in_memory: serve ours without a socket; Tornado has nothing else.
+    """
     application = handlers
     if isinstance(handlers, list):
         application = (application_class or framework.web.Application)(handlers, **settings)
     http_server = framework.httpserver.HTTPServer(application, **(server or {}))
-    sockets = framework.netutil.bind_sockets(0, "127.0.0.1")
-    http_server.add_sockets(sockets)
-    port = sockets[0].getsockname()[1]
+    options: dict[str, Any]
+    if in_memory := in_memory and framework.is_ours:
+        port = IN_MEMORY_PORT
+        options = {"transport": MemoryTransport(http_server)}
+    else:
+        sockets = framework.netutil.bind_sockets(0, "127.0.0.1")
+        http_server.add_sockets(sockets)
+        port = sockets[0].getsockname()[1]
+        options = {"verify": _NO_TLS}
     client = httpx.AsyncClient(
-        base_url=f"http://127.0.0.1:{port}", verify=_NO_TLS, trust_env=False, timeout=PATIENCE
+        base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=PATIENCE, **options
     )
-    return Site(framework, application, http_server, port, client)
+    return Site(framework, application, http_server, port, client, in_memory)
 
 
 def by_hand(

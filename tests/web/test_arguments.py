@@ -11,6 +11,8 @@ import pytest
 
 from .serving import Framework, Serve
 
+pytestmark = pytest.mark.in_memory
+
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 

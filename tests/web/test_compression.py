@@ -11,6 +11,8 @@ import pytest
 
 from .serving import Answer, Framework, Serve, Site, getting
 
+pytestmark = pytest.mark.in_memory
+
 TEXT = b"".join(b"line %d of a long text\n" % number for number in range(500))
 SHORT = b"too short to be worth it"
 

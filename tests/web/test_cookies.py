@@ -16,6 +16,8 @@ import pytest
 
 from .serving import Answer, Framework, Serve, Site, as_method, by_hand, getting, plain_or_coroutine
 
+pytestmark = pytest.mark.in_memory
+
 ours_alone = pytest.mark.parametrize("framework", ["tornadoish"], indirect=True)
 GET = ("GET / HTTP/1.1", "Host: a")
 

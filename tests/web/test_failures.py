@@ -12,6 +12,8 @@ import pytest
 
 from .serving import Framework, Serve, as_method, plain_or_coroutine
 
+pytestmark = pytest.mark.in_memory
+
 GET = ("GET / HTTP/1.1", "Host: a")
 
 

@@ -11,6 +11,8 @@ import pytest
 
 from .serving import Framework, Serve, as_method, plain_or_coroutine
 
+pytestmark = pytest.mark.in_memory
+
 METHODS = ["GET", "POST", "DELETE", "PATCH", "PUT", "OPTIONS"]
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from .serving import Serve
 
+pytestmark = pytest.mark.in_memory
+
 WHEN = datetime.datetime(2020, 1, 2, 3, 4, 5)
 
 

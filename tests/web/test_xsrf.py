@@ -16,6 +16,8 @@ from libraries import LIBRARIES, installed
 
 from .serving import Framework, Serve, by_hand
 
+pytestmark = pytest.mark.in_memory
+
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 #: one secret in both versions
 SECRET = bytes(range(16))
