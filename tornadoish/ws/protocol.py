@@ -141,6 +141,14 @@ class Protocol(Sender):
             self._fail(fault)
             raise
 
+    def control_is_next(self) -> bool:
+        """Whether ``next_event`` begins with a ping or a pong: who takes no message at the moment
+        may take these."""
+        buffer, assembly = self._buffer, self._assembly
+        if not buffer.data or (assembly is not None and assembly.busy):
+            return False
+        return buffer.data[buffer.pos] & 0x0F in (PING, PONG)
+
     def _next_event(self) -> Event | None:
         buffer = self._buffer
         while True:
