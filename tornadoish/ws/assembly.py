@@ -63,7 +63,9 @@ class Assembly:
             text, used = utf_8_decode(piece, "strict", last)
         except UnicodeDecodeError:
             raise ProtocolError(INVALID_DATA, "Invalid UTF-8") from None
-        self._undecoded = bytes(piece[used:])
+        rest = self._undecoded = bytes(piece[used:])
+        if b"\xed\xa0" <= rest < b"\xee":  # a surrogate, for which the decoder waits
+            raise ProtocolError(INVALID_DATA, "Invalid UTF-8")
         return text
 
     def add(self, piece: bytes | bytearray, last: bool) -> str | bytes:
