@@ -439,3 +439,23 @@ def test_a_version_is_kept(web: Any, root: Path, monkeypatch: pytest.MonkeyPatch
     Handler.reset()
     Handler.get_version(settings, "robots.txt")
     assert len(calls) == 2
+    if Handler.__mro__[1].__module__.startswith("tornadoish"):  # Tornado keeps it for ever
+        write(root / "robots.txt", CONTENT[::-1])
+        Handler.get_version(settings, "robots.txt")
+        assert len(calls) == 3
+
+
+def test_a_version_is_not_kept_of_what_is_new(
+    web: Any, root: Path, framework: Framework, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within the grain of a file system's times a file may change again, and they stay the same."""
+    if framework.is_tornado:
+        pytest.skip("it keeps every version")
+    from tornadoish.web.static import content
+
+    settings = {"static_path": str(root)}
+    stamp = content.stamp_at(str(root / "robots.txt"))
+    monkeypatch.setattr(content, "stamp_at", lambda path: stamp)
+    assert web.StaticFileHandler.get_version(settings, "robots.txt") == VERSION
+    write(root / "robots.txt", CONTENT[::-1])
+    assert web.StaticFileHandler.get_version(settings, "robots.txt") != VERSION

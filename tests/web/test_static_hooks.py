@@ -277,6 +277,9 @@ async def test_versions_of_ones_own(serve: Serve, web: Any, root: Path) -> None:
             (r"/cached/(.*)", Cached, {"path": str(root)}),
         ]
     )
+    web.StaticFileHandler._get_cached_version(str(root / "a.txt"))
+    assert (await site.get("/cached/a.txt")).headers["Etag"] == '"cached"'
+    web.StaticFileHandler.reset()
     assert (await site.get("/content/a.txt")).headers["Etag"] == '"version-a.txt"'
     assert (await site.get("/content/large")).headers["Etag"] == '"version-large"'
     assert (await site.get("/cached/a.txt")).headers["Etag"] == '"cached"'

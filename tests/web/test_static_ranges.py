@@ -18,6 +18,8 @@ from tornadoish.web.static.ranges import MAX_RANGES, SMALL_GAP, Range, may_send_
 
 from .serving import Framework, Serve, Site
 
+pytestmark = pytest.mark.in_memory
+
 CONTENT = random.Random(2).randbytes(1_000)
 
 
@@ -39,6 +41,7 @@ CONTENT = random.Random(2).randbytes(1_000)
         ("bytes=500-509,0-9,2000-3000", [(500, 510), (0, 10)]),
         # what overlaps, touches or nearly does is one, in the place of the first
         ("bytes=500-599,0-9,550-650", [(500, 651), (0, 10)]),
+        ("bytes=550-650,0-9,500-599", [(500, 651), (0, 10)]),
         ("bytes=0-9,10-19", [(0, 20)]),
         (f"bytes=0-9,{10 + SMALL_GAP}-999", [(0, 1000)]),
         (f"bytes=0-9,{11 + SMALL_GAP}-999", [(0, 10), (11 + SMALL_GAP, 1000)]),

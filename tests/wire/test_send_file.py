@@ -403,7 +403,12 @@ async def test_http_1_0_without_a_length(serve: Serve, fd: int) -> None:
 
 
 @pytest.mark.parametrize("length", [None, 5], ids=["chunked", "length"])
-async def test_nothing_answers_a_head(serve: Serve, fd: int, length: int | None) -> None:
+async def test_nothing_answers_a_head(
+    serve: Serve, fd: int, length: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nothing is read for it."""
+    monkeypatch.setattr(files, "read_at", None)
+    monkeypatch.setattr(files, "_sendfile", None)
     served = await serve(file_app(fd, (0, 5), length=length))
     async with Client.connect(served.port) as client:
         for _ in range(2):

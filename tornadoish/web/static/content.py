@@ -122,9 +122,9 @@ class StaticContent:
     @classmethod
     def _get_cached_version(cls, abs_path: str) -> str | None:
         stamp = stamp_at(abs_path)
-        with cls._lock:
-            if abs_path in cls._static_hashes and cls._static_stamps.get(abs_path) == stamp:
-                return cls._static_hashes[abs_path]
+        known, version = cls._known_version(abs_path, stamp)
+        if known:
+            return version
         try:
             version = cls.get_content_version(abs_path)
         except Exception as error:
@@ -134,6 +134,14 @@ class StaticContent:
             with cls._lock:
                 cls._remember(abs_path, version, stamp)
         return version
+
+    @classmethod
+    def _known_version(cls, abs_path: str, stamp: Stamp | None) -> tuple[bool, str | None]:
+        """Whether there is a version of what has this stamp, and which."""
+        with cls._lock:
+            if abs_path in cls._static_hashes and cls._static_stamps.get(abs_path) == stamp:
+                return True, cls._static_hashes[abs_path]
+        return False, None
 
     @classmethod
     def _remember(cls, abs_path: str, version: str | None, stamp: Stamp | None) -> None:

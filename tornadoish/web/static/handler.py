@@ -48,8 +48,10 @@ TRANSFORMED = 32 * 1024
 #: codings of precompressed files and what their names end with, the best first
 SUFFIXES = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}
 
-_own_content = StaticContent.get_content.__func__  # type: ignore[attr-defined]
-_own_version = StaticContent.get_content_version.__func__  # type: ignore[attr-defined]
+_OWN = {
+    name: getattr(StaticContent, name).__func__
+    for name in ("get_content", "get_content_version", "_get_cached_version")
+}
 
 
 class StaticFileHandler(StaticContent, RequestHandler):
@@ -176,9 +178,13 @@ class StaticFileHandler(StaticContent, RequestHandler):
         self.write(_whole(file, read_at(file.fd, count, start), count))
         return None
 
+    def _is_own(self, name: str) -> bool:
+        """Whether a hook that is a class method is the one of this class."""
+        return getattr(getattr(self, name), "__func__", None) is _OWN[name]
+
     def _sends_files(self) -> bool:
         """Whether the content is that of files, or whatever a subclass says."""
-        return getattr(self.get_content, "__func__", None) is _own_content
+        return self._is_own("get_content")
 
     # -- which file
 
@@ -203,7 +209,6 @@ class StaticFileHandler(StaticContent, RequestHandler):
                 self._redirect_to_directory()
                 return None
             absolute_path = os.path.join(absolute_path, self.default_filename)
-        self._let_go()  # a subclass may try several roots
         self._file = open_below(absolute_path, allowed)
         return absolute_path
 
@@ -315,10 +320,13 @@ class StaticFileHandler(StaticContent, RequestHandler):
         if file is None or not self._sends_files():
             version = self._get_cached_version(self.absolute_path)
             return f'"{version}"' if version else None
-        is_own = getattr(self.get_content_version, "__func__", None) is _own_version
-        if file.stat.st_size <= MAX_HASHED_SIZE or not is_own:
-            version = self._get_cached_version(file.path)
-            if version and stamp_at(file.path) == file.stamp:
+        if file.stat.st_size <= MAX_HASHED_SIZE or not self._is_own("get_content_version"):
+            known, version = False, None
+            if self._is_own("_get_cached_version"):
+                known, version = self._known_version(file.path, file.stamp)
+            if not known:
+                version = self._get_cached_version(file.path)
+            if version and (known or stamp_at(file.path) == file.stamp):
                 return f'"{version}"'  # else another file has its place, and the version is of that
         modified, changed, size, _, _ = file.stamp
         # RFC 9110, 8.8.1: weak, as long as it could change without its times telling.
