@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import os
 import subprocess
@@ -20,7 +21,6 @@ ROOT = Path(__file__).parent.parent.parent
 ENTRY = "tornadoish.pytest_plugin"
 #: where the package is installed as it is now, pytest finds the plugin by itself
 INSTALLED = any(entry.value == ENTRY for entry in importlib.metadata.entry_points(group="pytest11"))
-ARGUMENTS = () if INSTALLED else ("-p", ENTRY)
 
 Run = Callable[..., Any]
 
@@ -55,10 +55,15 @@ def run(pytester: pytest.Pytester, request: pytest.FixtureRequest) -> Run:
     def run_source(source: str, *arguments: str, ini: str = "", mode: str = "auto") -> Any:
         pytester.makeini(
             f"[pytest]\nasyncio_mode = {mode}\nasyncio_default_fixture_loop_scope = function\n"
-            f"filterwarnings = error\n{ini}"
+            "filterwarnings =\n    error\n"
+            "    ignore:assertions not in test modules:pytest.PytestConfigWarning\n"  # with -O
+            f"{ini}"
         )
         pytester.makepyfile(APP + textwrap.dedent(source))
-        return pytester.runpytest(*ARGUMENTS, "-p", "no:xdist", "-p", "no:timeout", *arguments)
+        plugins = [] if INSTALLED else [importlib.import_module(ENTRY)]
+        return pytester.runpytest_inprocess(
+            "-p", "no:xdist", "-p", "no:timeout", *arguments, plugins=plugins
+        )
 
     return run_source
 

@@ -20,4 +20,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     # Not before all plugins are there: which of them runs coroutines is known by then.
-    config.pluginmanager.import_plugin("tornadoish.pytest_plugin.fixtures")
+    from tornadoish.pytest_plugin import fixtures  # noqa: PLC0415
+
+    config.pluginmanager.register(fixtures, "tornadoish fixtures")
