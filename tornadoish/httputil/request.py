@@ -44,7 +44,7 @@ class lazy(Generic[T]):
         if instance is None:
             return self
         value = self._compute(instance)
-        instance.__dict__[self._name] = value
+        setattr(instance, self._name, value)  # not by __dict__: whoever asks for that has to pay
         return value
 
     # A descriptor that lets itself be hidden by the instance's dict; told to type checkers so:

@@ -7,7 +7,6 @@ from typing import Any, TypeVar, overload
 
 from tornadoish.escape import _unicode
 from tornadoish.httputil import ParseMultipartConfig
-from tornadoish.httputil.request import lazy
 from tornadoish.web.bodies import MultipartStream
 from tornadoish.web.errors import HTTPError, MissingArgumentError
 from tornadoish.web.exchange import Exchange
@@ -33,15 +32,31 @@ class Arguments(Exchange):
     A missing argument without a default is a :class:`MissingArgumentError` (400).
     """
 
-    @lazy
+    # What the two properties below are, where there is anything.
+    _path_args: list[Any] | None = None
+    _path_kwargs: dict[str, Any] | None = None
+
+    @property
     def path_args(self) -> list[Any]:
         """The groups of the route's pattern that have no names, decoded: what the method gets."""
-        return []
+        if self._path_args is None:
+            self._path_args = []
+        return self._path_args
 
-    @lazy
+    @path_args.setter
+    def path_args(self, value: list[Any]) -> None:
+        self._path_args = value
+
+    @property
     def path_kwargs(self) -> dict[str, Any]:
         """The groups of the route's pattern that have names, decoded: what the method gets."""
-        return {}
+        if self._path_kwargs is None:
+            self._path_kwargs = {}
+        return self._path_kwargs
+
+    @path_kwargs.setter
+    def path_kwargs(self, value: dict[str, Any]) -> None:
+        self._path_kwargs = value
 
     @overload
     def get_argument(self, name: str, *, strip: bool = True) -> str: ...

@@ -124,9 +124,9 @@ class RequestHandler(Events):
     def _call_method(self) -> Awaitable[Any] | None:
         """The method itself; what it returns has to be waited for, if it is not None."""
         method: Callable[..., Awaitable[Any] | None] = getattr(self, self.request.method.lower())
-        own = self.__dict__
-        if "path_args" in own or "path_kwargs" in own:
-            return method(*self.path_args, **self.path_kwargs)
+        args, kwargs = self._path_args, self._path_kwargs
+        if args or kwargs:
+            return method(*(args or ()), **(kwargs or {}))
         return method()
 
     def _rest(self, pending: Awaitable[Any] | None, *, called: bool) -> Steps:
@@ -155,9 +155,9 @@ class RequestHandler(Events):
 
     def _decode_path(self, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
         decode = self.decode_argument
-        self.path_args = [decode(arg) if isinstance(arg, bytes) else arg for arg in args]
+        self._path_args = [decode(arg) if isinstance(arg, bytes) else arg for arg in args]
         if kwargs:  # what is no bytes is a group that took no part, or has been converted
-            self.path_kwargs = {
+            self._path_kwargs = {
                 name: decode(arg, name=name) if isinstance(arg, bytes) else arg
                 for name, arg in kwargs.items()
             }
