@@ -12,7 +12,12 @@ import pytest
 
 from tornadoish import web
 from tornadoish.asgi import ASGIApplication
-from tornadoish.httputil import HTTPHeaders, HTTPServerRequest, ResponseStartLine
+from tornadoish.httputil import (
+    HTTPHeaders,
+    HTTPOutputError,
+    HTTPServerRequest,
+    ResponseStartLine,
+)
 from tornadoish.iostream import StreamClosedError
 from tornadoish.routing import Mount
 
@@ -188,6 +193,23 @@ async def test_an_answer_before_the_body_was_read(pulled: bool) -> None:
     assert host.calls == ["headers_received", "on_connection_close"]
 
 
+async def test_a_handler_that_goes_on_behind_its_answer() -> None:
+    go_on = asyncio.Event()
+    ended: list[str] = []
+
+    @web.pull_request_body
+    class Handler(web.RequestHandler):
+        async def post(self) -> None:
+            self.finish("early")
+            await go_on.wait()
+            ended.append("ended")
+
+    host = await Host(application(("/", Handler)), **POST).run()
+    assert (host.body, host.received, ended) == (b"early", 0, [])
+    go_on.set()
+    await until(lambda: ended)
+
+
 async def test_an_answer_as_the_body_is_awaited() -> None:
     answer = asyncio.Event()
 
@@ -220,6 +242,28 @@ async def test_a_body_that_is_too_large(declared: bool) -> None:
     await host.run()
     assert (host.status, host.received) == (413, 0 if declared else 2)
     assert host.calls[-1] == "on_connection_close"
+
+
+async def test_who_writes_when_it_has_been_refused() -> None:
+    errors: list[BaseException | None] = []
+
+    @web.stream_request_body
+    class Handler(web.RequestHandler):
+        def data_received(self, chunk: bytes) -> None:
+            pass
+
+        def on_connection_close(self) -> None:
+            asyncio.get_running_loop().call_soon(self.write_more)
+
+        def write_more(self) -> None:
+            self.write("more")
+            errors.append(self.flush().exception())
+
+    host = Host(application(("/", Handler)), piece(bytes(50), True), max_body_size=9, **POST)
+    await host.run()
+    await until(lambda: errors)
+    assert (host.status, host.complete) == (413, True)
+    assert isinstance(errors[0], StreamClosedError)
 
 
 async def test_a_handler_that_allows_more() -> None:
@@ -348,6 +392,17 @@ async def test_less_than_was_announced() -> None:
 
     host = await Host(getting(get)).run()
     assert not host.complete
+
+
+async def test_a_function_that_announces_too_much() -> None:
+    def answer(request: HTTPServerRequest) -> None:
+        line = ResponseStartLine("", 200, "OK")
+        request.connection.write_headers(line, HTTPHeaders({"Content-Length": "9"}), b"some")
+        with pytest.raises(HTTPOutputError, match="5 bytes"):
+            request.connection.finish()
+
+    host = await Host(answer, check=False).run()
+    assert (host.body, host.complete) == (b"some", False)
 
 
 async def test_more_than_was_announced() -> None:

@@ -209,7 +209,9 @@ async def test_an_answer_before_the_body_was_received(serve: Serve) -> None:
         await send(start(413))
         await send(body(b"no"))
         after.append(await receive())
+        await go_on.wait()  # whatever the application does now, the connection is free
 
+    go_on = asyncio.Event()
     site = await serve(app(act))
     peer = await site.connect()
     answer = await peer.ask(
@@ -217,6 +219,7 @@ async def test_an_answer_before_the_body_was_received(serve: Serve) -> None:
     )
     assert (answer.status, after) == (413, [{"type": "http.disconnect"}])
     assert (await peer.ask(*GET)).status == 413  # the rest of it was read
+    go_on.set()
 
 
 @pytest.mark.parametrize("length", [0, 1000])

@@ -7,6 +7,7 @@ import asyncio
 import gzip
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from io import BytesIO
 from pathlib import Path
@@ -220,10 +221,13 @@ async def test_an_answer_that_is_whole_does_not_wait_for_its_thread(
     def application(environ: Any, start_response: Any) -> Iterator[bytes]:
         start_response("200 OK", [("Content-Length", "5")])
         yield b"whole"
-        gate.wait()
+        if environ["PATH_INFO"] == "/":
+            gate.wait()
 
-    site = await serve(WSGIContainer(application))
-    assert (await site.get("/")).content == b"whole"
+    site = await serve(WSGIContainer(application, threads=2))
+    peer = await site.connect()
+    assert (await peer.ask(*GET)).body == b"whole"
+    assert (await peer.ask("GET /next HTTP/1.1", "Host: a")).body == b"whole"
 
 
 async def test_variables_of_the_request(serve: Serve) -> None:
@@ -337,6 +341,26 @@ async def test_a_file_keeps_no_thread(serve: Serve, tmp_path: Path) -> None:
     await until(lambda: files[0].closed)
 
 
+async def test_a_file_for_nobody(serve: Serve, large: Path, gate: Gate) -> None:
+    files: list[Any] = []
+
+    def application(environ: Any, start_response: Any) -> Any:
+        gate.wait()
+        files.append(large.open("rb"))
+        start_response("200 OK", [])
+        return environ["wsgi.file_wrapper"](files[0])
+
+    container = Watched(application)
+    site = await serve(container)
+    peer = await site.connect()
+    peer.send(*GET)
+    await until(lambda: gate.waiting)
+    peer.close()
+    await until(lambda: container.calls[0].outgoing.is_cut)
+    gate.open()
+    await until(lambda: files and files[0].closed)
+
+
 # ---- Bounds ----------------------------------------------------------------------------------
 
 
@@ -401,3 +425,42 @@ async def test_a_server_that_stops_lets_threads_go(serve: Serve) -> None:
     await asyncio.to_thread(ended.wait, PATIENCE)
     assert ended.is_set()
     assert container._own_executor is None
+
+
+async def test_a_client_that_goes_away_while_it_waits(serve: Serve, gate: Gate) -> None:
+    """Known at once: what the application makes then is not kept for anybody."""
+
+    def application(environ: Any, start_response: Any) -> Any:
+        gate.wait()
+        return simple()(environ, start_response)
+
+    container = Watched(application)
+    site = await serve(container)
+    peer = await site.connect()
+    peer.send(*GET)
+    await until(lambda: gate.waiting)
+    peer.close()
+    await until(lambda: container.calls[0].outgoing.is_cut)
+    gate.open()
+    await until(lambda: not container._tasks)
+
+
+async def test_an_executor_that_is_shut_down(serve: Serve, gate: Gate) -> None:
+    def application(environ: Any, start_response: Any) -> Any:
+        gate.wait()
+        return simple()(environ, start_response)
+
+    with ThreadPoolExecutor(1) as executor:
+        container = Watched(application, executor)
+        site = await serve(container)
+        peers = [await site.connect() for _ in range(2)]
+        peers[0].send(*GET)
+        await until(lambda: gate.waiting)
+        peers[1].send(*GET)
+        await until(lambda: container._waiting == 1)
+        executor.shutdown(wait=False, cancel_futures=True)
+        assert (await peers[1].answer()).status == 500  # it will never run
+        gate.open()
+        assert (await peers[0].answer()).body == b"hello"
+    assert container._waiting == 0
+    assert (await site.get("/")).status_code == 500

@@ -246,7 +246,7 @@ class ASGIConnection(Message):
         self._is_closed = True
 
     def gone(self) -> None:
-        """Nobody is there any more: whoever waits is told, and whoever works, if he wants that."""
+        """Nobody is there any more: whoever waits is told."""
         self._is_closed = True
         if self.out is not Out.FINISHED or self.events:
             self.out = Out.GONE
@@ -257,8 +257,6 @@ class ASGIConnection(Message):
         self.let_body_go()
         if self.delegate is None:
             self.variables.run(self.run_close_callback)
-            if self.cancel_on_close:
-                self.cancel_task()
         self.wake()
 
 

@@ -157,9 +157,6 @@ class ServedRequest:
             self._listening = False
         if event["type"] != "http.request":
             connection.gone()
-            self._end_delegate()
-            if connection.cancel_on_close:
-                connection.cancel_task()
             return False
         body = event.get("body", b"")
         if body and self._goes_on() and connection.delegate is not None:

@@ -60,7 +60,8 @@ class Call:
             if not (isinstance(error, OSError) and self.outgoing.is_cut):
                 app_log.error("Uncaught exception in a WSGI application", exc_info=True)
         self.outgoing.end(failure)
-        if self.file is None or failure is not None:
+        # A file is closed when it has been sent; if nobody is there to send it, now.
+        if self.file is None or failure is not None or self.outgoing.is_closed:
             self.close()
 
     def close(self) -> None:

@@ -153,7 +153,7 @@ class WSGIContainer(Router):
         if task is not None and isinstance(connection, HTTPConnection):
             connection.worked_on_by(task)
         try:
-            self._run_in_thread(call, self._environ(request, call))
+            self._begin(request, call)
             status = await _send_answer(call, connection)
         except StreamClosedError:
             return
@@ -169,6 +169,13 @@ class WSGIContainer(Router):
             if call.file is not None:
                 self._close_in_thread(call)
         self._finished(status, request)
+
+    def _begin(self, request: HTTPServerRequest, call: Call) -> None:
+        try:
+            self._run_in_thread(call, self._environ(request, call))
+        except Exception as error:
+            app_log.error("A WSGI application cannot be called", exc_info=True)
+            call.outgoing.end(error)
 
     def _environ(self, request: HTTPServerRequest, call: Call) -> dict[str, Any]:
         environ = self.environ(request)
@@ -292,9 +299,6 @@ class _WSGIDelegate(HTTPMessageDelegate):
         if self._container.is_full:
             self._started = True
             self._container.refuse(self._request)
-        else:
-            # Whoever waits for room in it would wait for ever for an application that is through.
-            self._request.connection.set_body_callback(self._call.incoming.cut)
         return None
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:

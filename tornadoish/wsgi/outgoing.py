@@ -33,8 +33,9 @@ class Outgoing:
         self._pieces: list[bytes] = []
         self._held = 0  # bytes in the pieces
         self._ended = False
-        self._closed = False
-        #: whether nobody takes anything any more, though there is to be more
+        #: whether nobody takes anything any more
+        self.is_closed = False
+        #: the same, though there was to be more
         self.is_cut = False
         self._waiter: asyncio.Future[None] | None = None  # the loop waits for something to come
         #: set by the thread before anything else, and never changed then
@@ -51,9 +52,9 @@ class Outgoing:
         :raises StreamClosedError: nobody takes it any more.
         """
         with self._changed:
-            while self._held >= HELD_BYTES and not self._closed and not is_in_loop(self._loop):
+            while self._held >= HELD_BYTES and not self.is_closed and not is_in_loop(self._loop):
                 self._changed.wait()
-            if self._closed:
+            if self.is_closed:
                 raise StreamClosedError()
             self._pieces.append(piece)
             self._held += len(piece)
@@ -92,12 +93,12 @@ class Outgoing:
     def close(self) -> None:
         """All has been taken."""
         with self._changed:
-            self._closed = True
+            self.is_closed = True
             self._pieces.clear()
             self._changed.notify()
 
     def cut(self) -> None:
         """Nobody takes anything any more. May be called at any time."""
-        if not self._closed:
+        if not self.is_closed:
             self.is_cut = True
             self.close()
