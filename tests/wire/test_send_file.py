@@ -165,6 +165,33 @@ async def test_a_file_that_sendfile_does_not_take(
     assert await soon(sending) == SIZE
 
 
+async def test_a_transport_without_a_socket(streams: Streams, fd: int) -> None:
+    """Such as one in memory, for tests: it is written to."""
+
+    class InMemory(asyncio.Transport):
+        written = b""
+
+        def write(self, data: bytes | bytearray | memoryview) -> None:
+            self.written += bytes(data)
+
+        def is_closing(self) -> bool:
+            return False
+
+        def get_write_buffer_size(self) -> int:
+            return 0
+
+        def close(self) -> None:
+            """Nothing is left open."""
+
+        abort = close
+
+    transport = InMemory()
+    stream = streams.io.IOStream()
+    stream.connection_made(transport)
+    assert await soon(send_file(stream, fd, 5, LITTLE)) == LITTLE
+    assert transport.written == CONTENT[5 : LITTLE + 5]
+
+
 async def test_no_descriptor_is_left_to_wait_with(
     streams: Streams, fd: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -169,7 +169,12 @@ async def send_file(stream: BaseIOStream, fd: int, offset: int, count: int) -> i
 
 def can_send_file(stream: BaseIOStream) -> bool:
     """Whether the system can move a file's bytes to the stream's socket by itself."""
-    return _sendfile is not None and stream._state is OPEN and stream.ssl_object is None
+    return (
+        _sendfile is not None
+        and stream._state is OPEN
+        and stream.ssl_object is None
+        and stream.get_extra_info("socket") is not None  # else it leads to somewhere in memory
+    )
 
 
 class _OtherWay(Exception):
