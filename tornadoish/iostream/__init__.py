@@ -16,6 +16,7 @@ from tornadoish.iostream.files import (
     read_soon,
     send_file,
 )
+from tornadoish.iostream.outgoing import keep_alive, unsent_bytes
 from tornadoish.iostream.stream import IOStream, SSLIOStream
 
 __all__ = [
@@ -32,7 +33,9 @@ __all__ = [
     "at_hand",
     "can_send_file",
     "copy_file",
+    "keep_alive",
     "read_at",
     "read_soon",
     "send_file",
+    "unsent_bytes",
 ]

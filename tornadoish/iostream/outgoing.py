@@ -1,4 +1,4 @@
-"""How much of what is written a peer takes.
+"""How much of what is written a peer takes, and whether it is there at all.
 
 Asked by streams whose peers are slow; never on the way of a write that goes out at once.
 """
@@ -53,3 +53,25 @@ def _acknowledged(transport: Any) -> int | None:
         return None
     count: int = _ACKNOWLEDGED.unpack(info)[0]
     return count
+
+
+def unsent_bytes(stream: Any) -> int:
+    """Bytes that were written to ``stream`` and wait for its peer, as far as they wait here."""
+    transport = stream._transport
+    return 0 if transport is None else int(transport.get_write_buffer_size())
+
+
+# Seconds of silence before the system asks, between two questions, and how many it asks.
+_KEEP_ALIVE = (("TCP_KEEPIDLE", 120), ("TCP_KEEPINTVL", 30), ("TCP_KEEPCNT", 4))
+
+
+def keep_alive(stream: Any) -> None:
+    """Let the system find out when the peer of a silent connection has vanished (RFC 1122,
+    4.2.3.6), within some minutes; no effect but on TCP."""
+    sock = stream.socket
+    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEP_ALIVE:
+        if hasattr(socket, name):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

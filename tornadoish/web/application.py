@@ -137,7 +137,7 @@ class Application(LivingApplication):
         #: set when a server of this application begins to stop (``HTTPServer.drain``): what would
         #: go on for ever, such as an event stream, waits for it too (ours alone, not Tornado's)
         self.draining = asyncio.Event()
-        #: open streams of events, which are ended then
+        #: open streams of events and WebSockets, which are ended then
         self.event_streams: set[Drained] = set()
         # Tasks of handlers that wait: the loop itself would hold them only weakly.
         self._running: set[asyncio.Task[None]] = set()
@@ -226,7 +226,7 @@ class Application(LivingApplication):
     def on_drain(self) -> None:
         """A server of this application begins to stop; override for more than ``draining``."""
         self.draining.set()
-        for stream in self.event_streams:
+        for stream in list(self.event_streams):
             stream.on_drain()
         self.default_router.on_drain()
 

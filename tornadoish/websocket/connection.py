@@ -1,0 +1,360 @@
+"""WebSocketConnection: a WebSocket on its stream, in either role, from the handshake to its end.
+
+It is the stream's receiver: a read goes down from here to the delegate (a handler, a client) in one
+call stack, and what the delegate answers goes out in one write. There is no task for a connection
+that waits. Only where the delegate returns an awaitable is that waited for; until it is done no
+other message is delivered, and nothing more is read from the peer than a little.
+
+``turn`` says who has to do something next; it is the state of this machine and moves only here and
+in ``lifetime``. It knows nothing of HTTP: who has shaken hands makes one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from asyncio import CancelledError
+from collections.abc import Awaitable
+from typing import Any
+
+from tornadoish.websocket.inbox import Inbox, IncomingMessage
+from tornadoish.websocket.lifetime import (
+    DELEGATE,
+    ENDING,
+    LATER,
+    OVER,
+    PEER,
+    PUMP,
+    Due,
+    Lifetime,
+)
+from tornadoish.ws import OPEN, Close, Event, Message, MessagePart, Ping, Pong, ProtocolError
+from tornadoish.ws.codes import NORMAL
+
+#: messages after which other connections have their turn
+MESSAGES_PER_TURN = 64
+#: bytes that are read while nobody takes a message: so many can come before a peer that goes away
+#: is no longer noticed
+READ_AHEAD = 16 * 1024
+
+ERRORS = (Exception, CancelledError)
+_EAGER: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
+
+
+class WebSocketConnection(Lifetime):
+    """See the module; ``WebSocketHandler.ws_connection``, and ``protocol`` of a client.
+
+    :param stream: what was left of the connection when hands were shaken.
+    :param protocol: the sans-io half.
+    :param parameters: what is allowed.
+    :param delegate: who hears of it,
+    :param context: in this context.
+    :param selected_subprotocol: what was agreed on, or None.
+
+    ``stream``, ``protocol``, ``parameters`` and ``selected_subprotocol`` are public attributes.
+    """
+
+    __slots__ = ("__weakref__",)
+
+    def __repr__(self) -> str:
+        return f"<WebSocketConnection {self.turn.name} {self.protocol!r} {self.stream!r}>"
+
+    # -- beginning
+
+    def start(self, opening: Any = None) -> None:
+        """Deliver messages from now on; if ``opening`` is an awaitable, when that is done."""
+        self.stream.set_receiver(self)
+        self._look_after()
+        if opening is not None:
+            future = self._future_of(opening, eagerly=False)
+            self._busy = self._waits = future
+            future.add_done_callback(self._delegate_done)
+        else:
+            self._go_on_later()
+
+    def take_in(self) -> Inbox[Any]:
+        """Messages go into an inbox from now on, also while ``open`` is running."""
+        inbox = self.inbox
+        if inbox is None:
+            inbox = self.inbox = Inbox()
+            if self.protocol.state is not OPEN:
+                inbox.end(drop=True)
+            busy = self._busy
+            if busy is not None and self._waits is busy:
+                self._iterates = busy is asyncio.current_task()
+                self._waits = None
+                self._go_on_later()
+        return inbox
+
+    def _go_on_later(self) -> None:
+        """Not here: we may be in the delegate's context, where it cannot be called again."""
+        self.turn = LATER
+        if self.stream.buffer or self.protocol.unread or self.stream.closed() or self.inbox:
+            asyncio.get_running_loop().call_soon(self._go_on_if_later)
+        else:
+            self.turn = PEER
+
+    def _go_on_if_later(self) -> None:
+        if self.turn is LATER:
+            self._go_on()
+
+    # -- what the stream calls: StreamReceiver
+
+    def bytes_arrived(self) -> bool:
+        self._heard = True
+        stream, turn = self.stream, self.turn
+        if turn is PEER:
+            self.protocol.receive(stream.buffer.take(len(stream.buffer.data)))
+            return self._pump()
+        if turn is ENDING or turn is OVER:
+            self._drop()
+            return True
+        if turn is DELEGATE and self._side is None:
+            self._look_for_controls()
+        return self._may_read_ahead()
+
+    def end_of_input(self) -> None:
+        """The stream closes itself, and says so when it is."""
+
+    def stream_closed(self) -> None:
+        delegate = self._delegate
+        if self._busy is not None and delegate is not None and delegate.cancel_on_close:
+            self._busy.cancel()
+        if self.turn is PEER:
+            self._pump()
+        elif self.turn is ENDING:
+            self.turn = OVER
+
+    # -- the pump
+
+    def _pump(self) -> bool:
+        """Go on as long as there is something to do in this call stack. False: nobody takes what
+        is there, let nothing more come in."""
+        self.turn = PUMP
+        protocol, stream = self.protocol, self.stream
+        left = MESSAGES_PER_TURN
+        try:
+            while self.turn is PUMP:
+                event = protocol.next_event()
+                if event is None:
+                    if stream.buffer.data:
+                        protocol.receive(stream.buffer.take(len(stream.buffer.data)))
+                        continue
+                    self._nothing_more()
+                    break
+                if stream.corked is None and protocol.unread:
+                    stream.cork()  # more is here, and so its answers go out at once
+                if type(event) is Message:
+                    if protocol.state is OPEN:
+                        self._deliver(event.data)
+                else:
+                    self._take(event)
+                left -= 1
+                if not left and self.turn is PUMP:
+                    self.turn = LATER
+                    asyncio.get_running_loop().call_soon(self._go_on_if_later)
+        except ProtocolError as fault:
+            self._fail(fault)
+        finally:
+            if stream.corked is not None:
+                stream.uncork()
+        return self.turn is PEER or self._may_read_ahead()
+
+    def _go_on(self) -> None:
+        if self._pump():
+            self.stream.resume_reading()
+        else:
+            self.stream.pause_reading()
+
+    def _may_read_ahead(self) -> bool:
+        if self.turn is ENDING or self.turn is OVER:
+            return True
+        return len(self.stream.buffer) + self.protocol.unread < READ_AHEAD
+
+    def _nothing_more(self) -> None:
+        """All that has come has been taken."""
+        if self.stream.closed():
+            self.protocol.end_of_input()
+            self._end(OVER)
+        else:
+            self.turn = PEER
+
+    def _look_for_controls(self) -> None:
+        """While the delegate is at something: a ping is answered, unless a message waits before it.
+        (A Close stays: what is worked on may still be answered.)"""
+        protocol, stream = self.protocol, self.stream
+        if stream.buffer.data and protocol.unread < READ_AHEAD:
+            protocol.receive(stream.buffer.take(len(stream.buffer.data)))
+        try:
+            while protocol.control_is_next() and self._side is None:
+                event = protocol.next_event()
+                if event is None:
+                    return
+                self._side = self._tell_control(event)
+                if self._side is not None:
+                    self._side.add_done_callback(self._side_done)
+        except ProtocolError as fault:
+            self._fail(fault)
+
+    def _side_done(self, future: asyncio.Future[Any]) -> None:
+        self._side = None
+        self._settle(future)
+
+    # -- events
+
+    def _deliver(self, message: Any) -> None:
+        if self.inbox is not None:
+            room = self.inbox.put(message)
+            if room is not None:
+                self._wait(room)
+            return
+        delegate = self._delegate
+        if delegate is None:
+            return
+        try:
+            pending = self._context.run(delegate.on_message, message)
+        except ERRORS as error:
+            self._delegate_failed(error)
+            return
+        if pending is not None:
+            self._be_busy(pending)
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, MessagePart):
+            self._take_part(event)
+        elif isinstance(event, Close):
+            self._answer_last()
+            # A server closes first (RFC 6455, 7.1.1), so that its clients need not wait.
+            if self.protocol.is_client:
+                self._end(ENDING)
+                self._expect(Due.CLOSE, self.parameters.close_timeout)
+            else:
+                self._end(OVER)
+                self.stream.close()
+        else:
+            pending = self._tell_control(event)
+            if pending is not None:
+                self._busy = pending
+                self._wait_for_busy()
+                pending.add_done_callback(self._delegate_done)
+
+    def _take_part(self, event: MessagePart) -> None:
+        """Some of a message that is read as it arrives. Whoever reads it decides the pace; when he
+        is through with it, be it at its end or before, the rest of it is dropped."""
+        if self.protocol.state is not OPEN:
+            return
+        if event.begins:
+            self._begin_message(event)
+        incoming = self._incoming
+        if incoming is None:
+            return
+        room = incoming.put(event.data) if event.data else None
+        if not event.ends:
+            if room is not None:
+                self._wait(room)
+            return
+        incoming.end()
+        self._incoming = None
+        gate, self._gate = self._gate, None
+        if gate is not None and not gate.done():
+            self.turn = DELEGATE
+            self._waits = gate
+
+    def _begin_message(self, event: MessagePart) -> None:
+        incoming = self._incoming = IncomingMessage(event.binary)
+        self._deliver(incoming)
+        if self.turn is DELEGATE:  # its parts are to come all the same
+            self.turn = PUMP
+            self._gate, self._waits = self._waits, None
+        elif self.inbox is None:  # nobody reads it
+            self._incoming = None
+
+    def _tell_control(self, event: Event) -> asyncio.Future[Any] | None:
+        """A ping or a pong has come. What the delegate returns has to be waited for."""
+        delegate = self._delegate
+        if isinstance(event, Ping):
+            self._answer()
+        if delegate is None or self.protocol.state is not OPEN:
+            return None
+        try:
+            if isinstance(event, Ping):
+                pending = self._context.run(delegate.on_ping, event.data)
+            elif isinstance(event, Pong):
+                pending = self._context.run(delegate.on_pong, event.data)
+            else:
+                return None
+        except ERRORS as error:
+            self._delegate_failed(error)
+            return None
+        if pending is None:
+            return None
+        future = self._future_of(pending)
+        if future.done():
+            self._settle(future)
+            return None
+        return future
+
+    # -- waiting
+
+    def _be_busy(self, pending: Any) -> None:
+        """The delegate is at a message until ``pending`` is done."""
+        future = self._future_of(pending)
+        if future.done():
+            self._settle(future)
+            return
+        self._busy = future
+        self._wait_for_busy()
+        future.add_done_callback(self._delegate_done)
+
+    def _wait_for_busy(self) -> None:
+        if self.turn is PUMP:
+            self.turn = DELEGATE
+            self._waits = self._busy
+
+    def _wait(self, room: asyncio.Future[Any]) -> None:
+        if room.done():
+            return
+        self.turn = DELEGATE
+        self._waits = room
+        room.add_done_callback(self._ready)
+
+    def _ready(self, room: asyncio.Future[Any]) -> None:
+        if room is self._waits:
+            self._waits = None
+            if self.turn is DELEGATE:
+                self._go_on()
+
+    def _delegate_done(self, future: asyncio.Future[Any]) -> None:
+        self._busy = None
+        incoming, self._incoming = self._incoming, None
+        if incoming is not None and self.inbox is None:
+            incoming.end(drop=True)
+        self._settle(future)
+        if self._iterates:
+            self._iterates = False
+            self.close(NORMAL)
+        if self.turn is ENDING or self.turn is OVER:
+            self._tell_end()
+        elif future is self._waits:
+            self._waits = None
+            if self.turn is DELEGATE:
+                self._go_on()
+
+    def _future_of(self, pending: Awaitable[Any], *, eagerly: bool = True) -> asyncio.Future[Any]:
+        """``pending`` as a future; a coroutine becomes a task in the delegate's context."""
+        if asyncio.isfuture(pending):
+            return pending
+        coroutine: Any = pending if asyncio.iscoroutine(pending) else _await(pending)
+        options = _EAGER if eagerly else {}
+        loop = asyncio.get_running_loop()
+        return asyncio.Task(coroutine, loop=loop, context=self._context, **options)
+
+    def _settle(self, future: asyncio.Future[Any]) -> None:
+        try:
+            future.result()
+        except ERRORS as error:
+            self._delegate_failed(error)
+
+
+async def _await(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
