@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 
 #: bytes that one side may be ahead of the other, and a piece more
-HELD_BYTES = 64 * 1024
+HELD_BYTES = 256 * 1024
 
 
 def tell_loop(loop: asyncio.AbstractEventLoop, waiter: asyncio.Future[None]) -> None:

@@ -19,6 +19,9 @@ from tornadoish.wsgi.crossing import HELD_BYTES, is_in_loop, tell_loop
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
+#: bytes that are there before anybody is asked to read, unless the body is smaller
+READY_BYTES = 64 * 1024
+
 
 class IncomingBody(RawIOBase):
     """The raw side of ``wsgi.input``; :meth:`open` gives the file to read from."""
@@ -37,14 +40,14 @@ class IncomingBody(RawIOBase):
         """A file with all the methods that an application may call (PEP 3333, "Input and Error
         Streams"). Its ``read``, ``readline`` and so on wait for what they are to return; where
         the client goes away, they raise :class:`StreamClosedError`, an OSError."""
-        return BufferedReader(self, HELD_BYTES)
+        return BufferedReader(self, READY_BYTES)
 
     # -- in the loop
 
     @property
     def is_worth_a_thread(self) -> bool:
         """Whether somebody who reads it would not have to wait at once."""
-        return self._ended or self._held >= HELD_BYTES
+        return self._ended or self._held >= READY_BYTES
 
     def feed(self, piece: bytes) -> asyncio.Future[None] | None:
         """A piece has come. Before what is returned is done, no more may come."""
