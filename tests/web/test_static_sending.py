@@ -144,6 +144,17 @@ async def test_a_client_that_goes_away(
     assert [record.name for record in caplog.records] == ["tornado.access"] * 3
 
 
+async def test_the_last_answer_of_a_connection(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It ends in the context in which it began, and so does the connection."""
+    peer = await site.connect()
+    answer = await peer.ask("GET /static/large HTTP/1.1", "Host: x", "Connection: close")
+    assert answer.body == LARGE
+    assert await peer.ended()
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
 async def test_a_file_that_becomes_shorter(
     site: Site, root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

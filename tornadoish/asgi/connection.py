@@ -256,7 +256,7 @@ class ASGIConnection(Message):
         self.events.clear()
         self.let_body_go()
         if self.delegate is None:
-            self.variables.run(self.run_close_callback)
+            self.run_close_callback()
         self.wake()
 
 

@@ -138,7 +138,7 @@ class MessagePump:
             # Calls to a delegate never overlap: the last one comes when it is ready.
             message.pump = None  # what it writes until then fails as on a closed stream
             if message.delegate is None:  # it has heard its last, so only this is left to tell
-                message.variables.run(message.run_close_callback)
+                message.run_close_callback()
             message.let_body_go()
             if message.cancel_on_close and message.task is not None:
                 self._cancel_work(message)
@@ -473,7 +473,7 @@ class MessagePump:
                 message.variables.run(message.end_delegate)
                 message.set_close_callback(None)
             else:
-                message.variables.run(message.run_close_callback)
+                message.run_close_callback()
             if message.cancel_on_close:
                 message.cancel_task()
             message.pump = None

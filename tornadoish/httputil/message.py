@@ -63,7 +63,8 @@ class Message(HTTPConnection):
         """The connection is gone: tell whoever asked for it, once."""
         callback, self._close_callback = self._close_callback, None
         if callback is not None:
-            _guarded(callback)
+            # Only then: where the answer has been finished, that may have been in this context.
+            self.variables.run(_guarded, callback)
 
     def let_body_go(self) -> None:
         """Nobody needs what may come of the body any more: tell whoever asked for it, once."""
