@@ -23,8 +23,8 @@ CONTENT_SECURITY_POLICY = (
 )
 
 EXPLANATIONS = {
-    403: "The form is too old, or does not come from this site. Go back, reload the page, and try "
-    "again.",
+    403: "You are signed out, or this form is too old or not from this site. Go back, reload the "
+    "page, and try again.",
     404: "There is no such page, or it is not yours.",
     405: "That cannot be done with this page.",
     413: "That is more than may be sent.",

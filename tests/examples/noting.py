@@ -17,9 +17,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(data: Path) -> Iterator[Example]:
-    """The server; files may have 1 MiB."""
+    """The server; files may have 1 MiB, and this host is a proxy that is believed."""
     log = data.with_name("stderr.txt")
-    example = Example("notes/app.py", "0", "--data", str(data), "--max-file", "1", log=log)
+    options = ("--data", str(data), "--max-file", "1", "--trusted-proxy", "127.0.0.1")
+    example = Example("notes/app.py", "0", *options, log=log)
     try:
         yield example
         example.check_clean_end()

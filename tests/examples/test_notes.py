@@ -146,9 +146,11 @@ def test_forms_of_other_sites(visit: Visit) -> None:
         assert visitor.http.post("/notes/new", data=data, headers=field).status_code == 403
     files = {"files": ("a", b"x")}
     assert visitor.http.post(f"/notes/{note}/files", files=files).status_code == 403
-    behind = {"files": ("a", b"x"), "_xsrf": (None, token)}  # too late
-    assert visitor.http.post(f"/notes/{note}/files", files=behind).status_code == 403
-    assert "a.txt" not in visitor.get(f"/notes/{note}").text
+    wrong = {"_xsrf": (None, "0" * 32), **files}
+    behind = {**files, "_xsrf": (None, token)}  # too late
+    for form in (wrong, behind):
+        assert visitor.http.post(f"/notes/{note}/files", files=form).status_code == 403
+    assert 'class="name"' not in visitor.get(f"/notes/{note}").text
     assert visitor.get("/").text.count('class="card"') == 1
 
 
@@ -158,7 +160,12 @@ def test_cookies(visit: Visit) -> None:
     cookies = {cookie.partition("=")[0]: cookie for cookie in answer.headers.get_list("Set-Cookie")}
     for attribute in ("HttpOnly", "SameSite=Lax", "Path=/"):
         assert attribute in cookies["session"]
+    assert "Secure" not in cookies["session"]
     assert "HttpOnly" in visit().get("/sign-in").headers["Set-Cookie"]
+    visitor = visit()
+    visitor.http.headers["X-Forwarded-Proto"] = "https"
+    answer = visitor.send("/sign-in", name="cookie-monster", password=PASSWORD)
+    assert "Secure" in answer.headers["Set-Cookie"]
     # One that nobody has signed is none; nor is one that was signed for something else.
     value = visitor.http.cookies["session"]
     notice = cookies["notice"].partition("=")[2].partition(";")[0]
