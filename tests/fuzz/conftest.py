@@ -1,4 +1,4 @@
-"""The targets are made of what the tests of the wire and of units are made of."""
+"""The targets are made of what the tests of the wire, of units and of ws are made of."""
 
 from __future__ import annotations
 
@@ -7,3 +7,4 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "wire"))
 sys.path.insert(0, str(Path(__file__).parent.parent / "unit"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "ws"))

@@ -16,7 +16,7 @@ import atheris
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-sys.path[:0] = [str(ROOT), str(HERE), str(HERE.parent / "wire"), str(HERE.parent / "unit")]
+sys.path[:0] = [str(ROOT), str(HERE), *(str(HERE.parent / name) for name in ("wire", "unit", "ws"))]
 
 # Not atheris's hook for regular expressions: it fails on patterns of bytes.
 with atheris.instrument_imports(include=["tornadoish"]):

@@ -12,6 +12,8 @@ from pathlib import Path
 from multipart_cases import CASES as MULTIPART_CASES
 from reader_cases import CASES
 from sources import Seeded
+from ws_cases import CASES as WEBSOCKET_CASES
+from ws_reading import Case as WebSocketCase
 
 CORPUS = Path(__file__).parent / "corpus"
 
@@ -45,6 +47,21 @@ _MULTIPART = (
     b'--b\r\nContent-Disposition: form-data; name="f"; filename="x.y"\r\n'
     b"Content-Type: a/b\r\n\r\n2\r\n--b--\r\n"
 )
+
+
+def _websocket(case: WebSocketCase) -> bytes:
+    compressed = case.deflate is not None
+    alone = case.deflate is not None and not case.deflate.receive_takeover
+    return bytes([case.client | (4 if alone else 2 if compressed else 0)]) + case.data
+
+
+_UPGRADE = [
+    "websocket\nUpgrade\ndGhlIHNhbXBsZSBub25jZQ==\na, b\npermessage-deflate",
+    'h2c, WebSocket\nclose ,upgrade\ndGhlIHNhbXBsZSBub25jZQ==\n\nx;y="z", permessage-deflate'
+    "; server_max_window_bits=9; client_no_context_takeover",
+    "websocket\nupgrade\ndGhlIHNhbXBsZSBub25jZQ==\nchat\npermessage-deflate"
+    "; client_max_window_bits; server_no_context_takeover",
+]
 _FIELDS = [data.partition(b"\r\n")[2] for data in _requests()]
 
 SEEDS: dict[str, list[bytes]] = {
@@ -75,6 +92,8 @@ SEEDS: dict[str, list[bytes]] = {
         limits + case.data for case in MULTIPART_CASES for limits in (b"\0", b"\1")
     ],
     "writer": _choices(120),
+    "websocket": [_websocket(case) for case in WEBSOCKET_CASES if len(case.data) < 1100],
+    "upgrade": [text.encode() for text in _UPGRADE],
 }  # fmt: skip
 
 

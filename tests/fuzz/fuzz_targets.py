@@ -12,6 +12,7 @@ from typing import Any
 
 import h11
 from disagreements import explain
+from fuzz_websocket import upgrade, websocket
 from grammar import request_row, response_row
 from multipart_reading import SMALL as SMALL_MULTIPART
 from multipart_reading import parts_of
@@ -379,6 +380,6 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     target.__name__: target
     for target in (
         request, response, chunked, differential, generated, headers, cookies, forms, multipart,
-        writer,
+        writer, websocket, upgrade,
     )
 }  # fmt: skip

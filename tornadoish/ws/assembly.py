@@ -7,19 +7,22 @@ a message of many small pieces needs in memory is its own size: nothing is kept 
 from __future__ import annotations
 
 from codecs import utf_8_decode
-from io import BytesIO, StringIO
+from typing import Any
 
 from tornadoish.ws.codes import INVALID_DATA
 from tornadoish.ws.deflate import Inflater
 from tornadoish.ws.events import ProtocolError
+
+#: pieces with less are put together, as many at a time
+SMALL = 256
 
 
 class Assembly:
     """What is known of a message whose end has not come."""
 
     __slots__ = (
-        "_begun", "_undecoded", "_written", "binary", "busy", "final", "fragments", "inflater",
-        "key", "left", "size", "wire",
+        "_begun", "_large", "_small", "_undecoded", "binary", "busy", "final", "fragments",
+        "inflater", "key", "left", "size", "wire",
     )  # fmt: skip
 
     def __init__(self, binary: bool, inflater: Inflater | None) -> None:
@@ -39,7 +42,10 @@ class Assembly:
         self.key = b""
         self.left = -1
         self._undecoded = b""
-        self._written: StringIO | BytesIO | None = None
+        # Of pieces of one kind, what there is of the message: large ones, and behind them small
+        # ones, which become a large one when they are many.
+        self._large: list[Any] = []
+        self._small: list[Any] = []
         self._begun = False
 
     def begin_frame(self, length: int, final: bool) -> None:
@@ -73,16 +79,25 @@ class Assembly:
 
         :raises ProtocolError: as ``decode``.
         """
-        written = self._written
-        if written is None:
-            if last:
-                return self.decode(piece, last)
-            written = self._written = BytesIO() if self.binary else StringIO()
-        if isinstance(written, BytesIO):
-            written.write(piece)
-        else:
-            written.write(str(self.decode(piece, last)))
-        return written.getvalue() if last else ""
+        data: Any = piece if self.binary else self.decode(piece, last)
+        small = self._small
+        if not last and len(data) < SMALL:
+            small.append(data)
+            if len(small) < SMALL:
+                return ""
+            data = data[:0].join(small)
+            small.clear()
+        large = self._large
+        if small:
+            large += small
+            small.clear()
+        if not last:
+            large.append(data)
+            return ""
+        if large:
+            large.append(data)
+            return b"".join(large) if self.binary else "".join(large)
+        return bytes(data) if self.binary else str(data)
 
     def begins(self) -> bool:
         """Whether this is the first time that it is asked."""

@@ -20,7 +20,7 @@ Bytes = bytes | bytearray | memoryview
 #: bytes up to which integers are quicker than a translation
 SHORT: Final = 256
 #: bytes from which on ``strxor`` is quicker
-LONG: Final = 2048
+LONG: Final = 4096
 
 #: For each byte the table that XORs with it; 64 KiB, made with the first longer message.
 _tables: list[bytes] = []
