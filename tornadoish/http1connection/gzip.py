@@ -26,8 +26,9 @@ RATIO_STEP = 64 * 1024
 class Bounded(Protocol):
     """What is asked of a message."""
 
-    #: bytes that its body may have, where that is not what the limits say
-    max_body_size: int | None
+    @property
+    def max_body_size(self) -> int | None:
+        """Bytes that its body may have, where that is not what the limits say."""
 
 
 class GzipMessageDelegate(HTTPMessageDelegate):

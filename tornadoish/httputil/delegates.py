@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from asyncio import Future, Task
-    from contextvars import Context
 
     from _typeshed import FileDescriptorLike
 
@@ -126,9 +125,9 @@ class HTTPConnection:
 
     #: an object that describes the connection to whoever asks: ``remote_ip``, ``protocol``, ...
     context: Any = None
-    #: the context in which all calls for this message are made, if it has one of its own (ours
-    #: alone, not Tornado's)
-    variables: Context | None = None
+    #: the :class:`contextvars.Context` in which all calls for this message are made, if it has one of
+    #: its own, else None (ours alone, not Tornado's)
+    variables: Any = None
 
     def write_headers(
         self,

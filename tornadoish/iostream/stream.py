@@ -125,9 +125,13 @@ class IOStream(BaseIOStream):
         """
         if self.closed():
             raise StreamClosedError(self.error)
-        unopened = self._is_connected()
-        idle = self._transport is not None or unopened
-        if not idle or self._read is not None or self.writing() or self.buffer:
+        transport = self._transport
+        if (
+            (transport is None and not self._is_connected())
+            or self._read is not None
+            or self.writing()
+            or self.buffer
+        ):
             raise ValueError("IOStream is not idle; cannot convert to SSL")
         context = ssl_options_to_context(ssl_options or {}, server_side=server_side)
         if not server_side:
@@ -135,10 +139,10 @@ class IOStream(BaseIOStream):
         stream = SSLIOStream(
             None, self.max_buffer_size, self.read_chunk_size, self.max_write_buffer_size, context
         )
-        if unopened:
+        if transport is None:
             return self._begin_with_tls(stream, server_side, server_hostname)
         future: asyncio.Future[SSLIOStream] = self._get_loop().create_future()
-        transport, self._transport, self._state = self._transport, None, CLOSED
+        self._transport, self._state = None, CLOSED
         transport.pause_reading()  # what comes before the loop takes over would come here
         stream.set_close_callback(self._close_callback)
         self._close_callback = None
