@@ -125,8 +125,8 @@ class HTTPConnection:
 
     #: an object that describes the connection to whoever asks: ``remote_ip``, ``protocol``, ...
     context: Any = None
-    #: the :class:`contextvars.Context` in which all calls for this message are made, if it has one of
-    #: its own, else None (ours alone, not Tornado's)
+    #: the :class:`contextvars.Context` in which all calls for this message are made, if it has one
+    #: of its own, else None (ours alone, not Tornado's)
     variables: Any = None
 
     def write_headers(

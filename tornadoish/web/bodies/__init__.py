@@ -1,4 +1,4 @@
-"""Bodies that a handler is given as they arrive, or reads itself: piece by piece, or part by part."""
+"""Bodies that a handler is given as they arrive, or reads itself: by the piece, or by the part."""
 
 from tornadoish.web.bodies.parts import MultipartStream, Part
 from tornadoish.web.bodies.pulled import PulledBody
