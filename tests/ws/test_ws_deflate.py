@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import tracemalloc
 import zlib
 from typing import Any
@@ -161,9 +162,7 @@ class TestClient:
     )
     def test_answers(self, parameters: str, wanted: Deflate) -> None:
         [(_, pairs)] = parse_extensions(f"x;{parameters}" if parameters else "x")
-        options = DeflateOptions(
-            server_max_window_bits=15, client_max_window_bits=15, level=6, mem_level=8, threshold=64
-        )
+        options = DeflateOptions(server_max_window_bits=15, client_max_window_bits=15)
         assert options.agreed(pairs) == wanted
 
     @pytest.mark.parametrize(
@@ -228,13 +227,11 @@ class TestSending:
     @pytest.mark.parametrize("bits", range(8, 16))
     def test_nothing_refers_beyond_the_window(self, bits: int) -> None:
         """zlib has no window of 8 bits for us: that of 9 is used, and looks back no further."""
-        alphabet = bytes(range(256)) * 2
-        data = b"".join(
-            alphabet[start % 256 : start % 256 + 40] + bytes([start % 251]) * (start % 7)
-            for start in range(0, 60_000, 37)
-        )
+        # The same words again and again, at distances that are often beyond the window.
+        words = [random.Random(seed).randbytes(20) for seed in range(2 ** (bits - 4))]
+        data = b"".join(random.Random(1).choices(words, k=3000))
         for level in (1, 6, 9):
-            deflate = Deflate(send_bits=bits, level=level)
+            deflate = Deflate(send_bits=bits, level=level, mem_level=9)
             payload = Protocol(False, deflate=deflate).send_message(data)[4:]
             assert len(payload) < len(data)
             # A byte in, a byte out: what is further back than the window is gone.
@@ -279,7 +276,7 @@ class TestReceiving:
 
     def test_a_bomb_is_not_unpacked(self) -> None:
         """64 MiB in 64 KiB; a message may have 1 MiB."""
-        bomb = Protocol(True, deflate=Deflate()).send_message(bytes(64 << 20))
+        bomb = Protocol(True, deflate=Deflate(level=9)).send_message(bytes(64 << 20))
         assert len(bomb) < 100_000
         receiver = Protocol(False, deflate=Deflate(), max_message_size=1 << 20)
         receiver.receive(bomb)
@@ -292,7 +289,7 @@ class TestReceiving:
             tracemalloc.stop()
 
     def test_by_parts_it_takes_no_room(self) -> None:
-        bomb = Protocol(True, deflate=Deflate()).send_message(bytes(64 << 20))
+        bomb = Protocol(True, deflate=Deflate(level=9)).send_message(bytes(64 << 20))
         receiver = Protocol(False, deflate=Deflate(), max_message_size=None, by_parts=True)
         receiver.receive(bomb)
         tracemalloc.start()

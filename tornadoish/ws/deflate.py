@@ -33,9 +33,9 @@ class Deflate:
     send_takeover: bool = True
     receive_takeover: bool = True
     #: 1 (quick) to 9 (small)
-    level: int = 6
+    level: int = 3
     #: 1 to 9: memory of the compressor, 2 ** (mem_level + 9) bytes beside its window
-    mem_level: int = 8
+    mem_level: int = 5
     #: bytes below which a message is sent as it is
     threshold: int = 64
 

@@ -108,12 +108,12 @@ class DeflateOptions:
     """How one side wants messages compressed; with the peer's wishes it becomes a ``Deflate``.
 
     A connection that has sent a compressed message keeps 2**(bits + 2) + 2**(mem_level + 9) bytes
-    for the next one, and one that has received one 2**bits and some KiB, unless the context is not
-    taken over: 64 KiB and 7 KiB in all with the defaults.
+    for the next one, one that has received one 2**bits, and some KiB each: 50 KiB with the
+    defaults. Without takeover of contexts it keeps nothing.
     """
 
     #: 1 (quick) to 9 (small)
-    level: int = 6
+    level: int = 3
     #: memory of our compressor, 1 to 9
     mem_level: int = 5
     #: bytes below which a message is sent as it is

@@ -16,6 +16,7 @@ from typing import Any, Final
 from tornadoish.util import import_object
 
 Bytes = bytes | bytearray | memoryview
+Key = bytes | bytearray
 
 #: bytes up to which integers are quicker than a translation
 SHORT: Final = 256
@@ -31,7 +32,7 @@ def new_key() -> bytes:
     return secrets.token_bytes(4)
 
 
-def mask(data: Bytes, key: Bytes) -> bytes | bytearray:
+def mask(data: Bytes, key: Key) -> bytes | bytearray:
     """``data`` masked, or unmasked, with ``key``, which begins at its first byte."""
     size = len(data)
     if size <= SHORT:
@@ -41,14 +42,14 @@ def mask(data: Bytes, key: Bytes) -> bytes | bytearray:
     return by_strxor(data, key)
 
 
-def by_integers(data: Bytes, key: Bytes) -> bytes:
+def by_integers(data: Bytes, key: Key) -> bytes:
     """One XOR of two integers."""
     size = len(data)
-    pattern = (bytes(key) * (size + 3 >> 2))[:size]
-    return (int.from_bytes(data) ^ int.from_bytes(pattern)).to_bytes(size)
+    pattern = int.from_bytes((key * (size + 3 >> 2))[:size])
+    return (int.from_bytes(data) ^ pattern).to_bytes(size)
 
 
-def by_translation(data: Bytes, key: Bytes) -> bytearray:
+def by_translation(data: Bytes, key: Key) -> bytearray:
     """Four times every fourth byte, each by the table of its byte of the key."""
     tables = _tables or _make_tables()
     out = bytearray(data)
@@ -73,11 +74,11 @@ def rotated(key: bytes, count: int) -> bytes:
 # -- with pycryptodome
 
 
-def by_strxor(data: Bytes, key: Bytes) -> bytes:
+def by_strxor(data: Bytes, key: Key) -> bytes:
     """One call, where ``load_strxor`` has found what it needs."""
     size = len(data)
     strxor: Callable[[Bytes, Bytes], bytes] = load_strxor()
-    return strxor(data, (bytes(key) * (size + 3 >> 2))[:size])
+    return strxor(data, (key * (size + 3 >> 2))[:size])
 
 
 @lru_cache(maxsize=1)

@@ -40,7 +40,7 @@ from tornadoish.ws.frames import (
     Head,
     read_head,
 )
-from tornadoish.ws.masking import mask, rotated
+from tornadoish.ws.masking import SHORT, by_integers, mask, rotated
 from tornadoish.ws.sending import Sender
 from tornadoish.ws.states import (
     CLOSING,
@@ -198,7 +198,8 @@ class Protocol(Sender):
             return None
         payload = data[start:end]
         if mask_bit:
-            payload = mask(payload, data[start - 4 : start])
+            key = data[start - 4 : start]
+            payload = by_integers(payload, key) if length <= SHORT else mask(payload, key)
         if end == len(data):
             buffer.clear()
         else:
