@@ -107,6 +107,20 @@ class TestPulling:
                 assert isinstance(event, (Message, MessagePart))
                 assert event.binary and type(event.data) is bytes and len(event.data) == size
 
+    def test_whether_control_is_next(self) -> None:
+        """Who takes no message at the moment may take what is between messages, and fragments."""
+        protocol = Protocol(False, max_message_size=None)
+        seen = []
+        for data in (raw(1, b"Hel", fin=False), raw(PING), raw(0, b"lo!")[:-1], raw(PING)):
+            protocol.receive(data)
+            seen.append(protocol.control_is_next())
+            protocol.next_event()
+        assert seen == [False, True, False, False]
+        assert not Protocol(False).control_is_next()
+        protocol = Protocol(False)
+        protocol.receive(raw(CLOSE))
+        assert not protocol.control_is_next()
+
     def test_the_end_of_the_connection(self) -> None:
         protocol = Protocol(False)
         protocol.receive(raw(1, b"Hel", fin=False))
