@@ -272,6 +272,33 @@ async def test_a_client_that_goes_away(
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
+@pytest.mark.parametrize("kind", [Waiting, InBlock])
+async def test_a_client_that_is_gone_before_the_stream_is_opened(
+    serve: Serve, kind: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody has been wrong: not a word in the log, but that the request is over."""
+    caplog.set_level(logging.INFO, "tornado.access")
+    asked, gone = asyncio.Event(), asyncio.Event()
+
+    class Late(kind):  # type: ignore[misc]
+        async def prepare(self) -> None:
+            asked.set()
+            await gone.wait()
+
+        def on_connection_close(self) -> None:
+            super().on_connection_close()
+            gone.set()
+
+    site, notes = await start(serve, Late)
+    peer = await site.connect()
+    peer.send(*GET)
+    await asked.wait()
+    peer.close()
+    await until(lambda: "finish" in notes and not site.application.event_streams)
+    assert notes == ["close", "finish"]
+    assert [record.name for record in caplog.records] == ["tornado.access"]
+
+
 async def test_a_client_that_does_not_read(serve: Serve) -> None:
     """``send_event`` waits for it."""
     sent: list[int] = []

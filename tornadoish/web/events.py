@@ -66,7 +66,9 @@ class Events(Failures):
         :raises ValueError: a line end or NUL in ``event`` or ``id``; a ``retry`` below 0.
         :raises TypeError: data of another type.
         :raises RuntimeError: the head of another answer has been sent already.
-        :raises StreamClosedError: the client is gone, or the stream was ended.
+        :raises StreamClosedError: the client is gone (before the stream was opened: later, the
+            coroutine is cancelled), or the stream was ended. Who lets it leave the handler ends it,
+            without a word in the log.
         """
         message = _message(data, event, id, retry)
         await (self._event_stream or self._open_event_stream()).send(message)
@@ -100,6 +102,14 @@ class Events(Failures):
         finally:
             stream.in_block = False
 
+    def _handle_request_exception(self, error: BaseException) -> None:
+        stream = self._event_stream
+        if isinstance(error, StreamClosedError) and stream is not None and stream.is_lost:
+            if not self._finished:
+                self._abandon()  # as if it had been cancelled
+            return
+        super()._handle_request_exception(error)
+
     def _open_event_stream(self) -> _Stream:
         if self._headers_written:
             raise RuntimeError("A stream of events behind the head of another answer")
@@ -126,13 +136,16 @@ class _Stream:
     """
 
     __slots__ = (
-        "_context", "_ending", "_handler", "_last", "_loop", "_sent", "_timer", "in_block", "task",
+        "_context", "_ending", "_handler", "_last", "_loop", "_sent", "_timer", "in_block",
+        "is_lost", "task",
     )  # fmt: skip
 
     def __init__(self, handler: Events, task: asyncio.Task[Any]) -> None:
         self.task = task
         #: the task is in a block that it leaves when it is cancelled
         self.in_block = False
+        #: somebody has been told that nothing can be sent any more
+        self.is_lost = False
         self._handler: Events | None = handler
         self._ending = False  # it was cancelled by us
         self._sent: asyncio.Future[None] | None = None  # the last flush
@@ -150,12 +163,17 @@ class _Stream:
     async def send(self, message: bytes) -> None:
         handler = self._handler
         if handler is None or (self._ending and handler._finished):
+            self.is_lost = True
             raise StreamClosedError()
         if message:
             handler.write(message)
         self._last = self._loop.time()
         self._sent = handler.flush()
-        await self._sent
+        try:
+            await self._sent
+        except StreamClosedError:
+            self.is_lost = True
+            raise
 
     # -- while nothing is sent
 
