@@ -45,7 +45,7 @@ FAILURES = {
 def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """A Python of its own."""
     return subprocess.run(
-        [sys.executable, *arguments], check=False,
+        [sys.executable, *arguments], check=False, timeout=100,
         capture_output=True, text=True, cwd=CASES.parent, env={**os.environ, **environment},
     )  # fmt: skip
 
