@@ -103,6 +103,8 @@ class BaseHandler(RequestHandler):
 
     def take_notice(self) -> str:
         """What the page before has to say; it is said once."""
+        if "X-Refresh" in self.request.headers:  # live.js, perhaps in another tab
+            return ""
         notice = self.get_signed_cookie("notice")
         if notice is None:
             return ""

@@ -321,6 +321,13 @@ def test_words_are_words(visit: Visit) -> None:
     assert visitor.send("/notes/new", title="x", text="y" * 3 * MIB).status_code == 413
 
 
+def test_a_notice_is_for_the_page_that_was_sent_for(visit: Visit) -> None:
+    visitor = visit("ann")
+    assert "Welcome" not in visitor.get("/", X_Refresh="1").text  # another tab is being refreshed
+    assert "Welcome" in visitor.get("/").text
+    assert "Welcome" not in visitor.get("/").text
+
+
 def test_two_who_edit_one_note(visit: Visit) -> None:
     visitor = visit("ann")
     note = visitor.note("n", "first")

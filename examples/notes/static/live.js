@@ -40,7 +40,10 @@ function changed(note) {
   const shown = live?.dataset.note;
   if (!live || (note !== null && shown && shown !== String(note))) return;
   if (refreshing) again = true;
-  else refreshing = refresh(note).finally(() => {
+  else refreshing = refresh(note).catch(() => {
+    again = true; // there was no server: it will be back
+    return new Promise((wait) => setTimeout(wait, 1000));
+  }).finally(() => {
     refreshing = null;
     if (again) {
       again = false;
@@ -50,7 +53,8 @@ function changed(note) {
 }
 
 async function refresh(note) {
-  const response = await fetch(location.href);
+  // By this field the server knows that nobody has opened the page: it gives no notice away.
+  const response = await fetch(location.href, { headers: { "X-Refresh": "1" } });
   if (!response.ok || response.redirected) {
     location.reload(); // deleted, or signed out: let the server say so
     return;
