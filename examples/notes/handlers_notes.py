@@ -56,14 +56,10 @@ class NoteBaseHandler(BaseHandler):
             errors["text"] = f"A note has at most {MAX_TEXT:,} characters, this has {len(text):,}."
         return title, text, errors
 
-    def show_form(
-        self, status: int, note: Note | None, title: str, text: str, **more: object
-    ) -> None:
-        """The form: of a new note, or of one that is there."""
-        self.set_status(status)
-        names: dict[str, object] = {"errors": {}, "theirs": None}
-        names |= {"note": note, "title": title, "text": text, "limits": (MAX_TITLE, MAX_TEXT)}
-        self.render("edit.html", **(names | more))
+    def show_form(self, note: Note | None, title: str, text: str, **more: object) -> None:
+        """The form: of a new note, or of one that is there; `more` as the template says."""
+        limits = (MAX_TITLE, MAX_TEXT)
+        self.render("edit.html", note=note, title=title, text=text, limits=limits, **more)
 
 
 class NewNoteHandler(NoteBaseHandler):
@@ -71,13 +67,14 @@ class NewNoteHandler(NoteBaseHandler):
 
     @authenticated
     def get(self) -> None:
-        self.show_form(200, None, "", "")
+        self.show_form(None, "", "")
 
     @authenticated
     async def post(self) -> None:
         title, text, errors = self.take_words()
         if errors:
-            self.show_form(422, None, title, text, errors=errors)
+            self.set_status(422)
+            self.show_form(None, title, text, errors=errors)
             return
         try:
             note_id = await self.db.run(add_note, self.user.id, title, text)
@@ -103,14 +100,15 @@ class EditHandler(NoteBaseHandler):
     @authenticated
     async def get(self, note_id: int) -> None:
         note = await self.find(note_id)
-        self.show_form(200, note, note.title, note.text)
+        self.show_form(note, note.title, note.text)
 
     @authenticated
     async def post(self, note_id: int) -> None:
         note = await self.find(note_id)
         title, text, errors = self.take_words()
         if errors:
-            self.show_form(422, note, title, text, errors=errors)
+            self.set_status(422)
+            self.show_form(note, title, text, errors=errors)
             return
         revision = self.get_number("revision")
         try:
@@ -118,7 +116,8 @@ class EditHandler(NoteBaseHandler):
         except ConflictError:
             # Changed in another tab since this form was shown: show both, lose neither.
             note = await self.find(note_id)
-            self.show_form(409, note, title, text, theirs=note)
+            self.set_status(409)
+            self.show_form(note, title, text, theirs=note)
             return
         self.news.tell(self.user.id)
         self.see_other("note", note_id, notice="Saved.")
