@@ -8,7 +8,7 @@ import zlib
 from typing import Any
 
 import pytest
-from ws_reading import BINARY, TEXT, raw, said
+from ws_reading import BINARY, TEXT, raw, said, xor
 
 from tornadoish.ws import Deflate, DeflateOptions, Message, MessagePart, Protocol, ProtocolError
 from tornadoish.ws.deflate import TAIL, Inflater
@@ -273,6 +273,19 @@ class TestReceiving:
                 receiver.receive(wire)
                 with pytest.raises(ProtocolError, match="1009"):
                     receiver.next_event()
+
+    @pytest.mark.parametrize("step", [60, 64, 65, 1000])
+    def test_all_that_has_come_is_told(self, step: int) -> None:
+        """Also what zlib holds when it has taken all input, but had no room for all output."""
+        wire = Protocol(True, deflate=Deflate(level=9)).send_message(bytes(3_000_000))
+        payload = xor(wire[8:], wire[4:8])
+        receiver = Protocol(False, deflate=Deflate(), max_message_size=None, by_parts=True)
+        size = 0
+        for start in range(0, len(wire), step):
+            receiver.receive(wire[start : start + step])
+            size += sum(len(event.data) for event in iter(receiver.next_event, None))  # type: ignore[union-attr]
+            come = zlib.decompressobj(-15).decompress(payload[: max(0, start + step - 8)])
+            assert size == len(come)
 
     def test_a_bomb_is_not_unpacked(self) -> None:
         """64 MiB in 64 KiB; a message may have 1 MiB."""

@@ -83,6 +83,8 @@ FRAGMENTS = [
     refused("the same, unfinished", raw(TEXT, b"Hel", fin=False) + raw(TEXT, b"lo")[:2]),
 ]  # fmt: skip
 
+LENGTH = (1 << 16).to_bytes(8, "big")
+
 HEADS = [
     *(refused(f"RSV {rsv}", raw(TEXT, b"a", rsv=rsv)) for rsv in range(1, 8)),
     refused("RSV of a Ping", raw(PING, rsv=4), deflate=Deflate()),
@@ -92,6 +94,10 @@ HEADS = [
     *(refused(f"opcode {opcode}", raw(opcode)) for opcode in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15)),
     refused("no mask", raw(TEXT, b"Hello", key=None)),
     refused("no mask, 126", raw(TEXT, b"x" * 126, key=None)),
+    refused("no mask, and what follows looks like a length", raw(TEXT, LENGTH, key=None)
+            + bytes(70_000), size=None),
+    refused("a mask of a server, and what follows looks like a length",
+            raw(TEXT, LENGTH[4:], key=bytes(4)) + bytes(70_000), size=None, client=True),
     refused("no mask on a Ping", raw(PING, key=None)),
     refused("no mask, no more", raw(TEXT, b"Hello", key=None)[:2]),
     refused("a mask of a server", raw(TEXT, b"Hello"), client=True),

@@ -51,9 +51,7 @@ class Deflate:
 
 def compress_all(compressor: _Compress, data: bytes | bytearray | memoryview) -> bytes:
     """A whole message compressed (RFC 7692, 7.2.1)."""
-    out = compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH)
-    # Behind a flush, nothing more to flush is nothing at all; an empty block stands for it.
-    return out[:-4] if out else b"\x00"
+    return (compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH))[: -len(TAIL)]
 
 
 class Inflater:
