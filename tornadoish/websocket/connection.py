@@ -109,7 +109,7 @@ class WebSocketConnection(Lifetime):
         if turn is ENDING or turn is OVER:
             self._drop()
             return True
-        if turn is DELEGATE and self._side is None:
+        if turn is DELEGATE:
             self._look_for_controls()
         return self._may_read_ahead()
 
@@ -118,8 +118,9 @@ class WebSocketConnection(Lifetime):
 
     def stream_closed(self) -> None:
         delegate = self._delegate
-        if self._busy is not None and delegate is not None and delegate.cancel_on_close:
-            self._busy.cancel()
+        if self._busy is not None and delegate is not None:
+            if delegate.cancel_on_close or self._draining:
+                self._busy.cancel()
         if self.turn is PEER:
             self._pump()
         elif self.turn is ENDING:
@@ -158,7 +159,11 @@ class WebSocketConnection(Lifetime):
         finally:
             if stream.corked is not None:
                 stream.uncork()
-        return self.turn is PEER or self._may_read_ahead()
+        if self.turn is PEER:
+            return True
+        if self.turn is DELEGATE:
+            self._look_for_controls()
+        return self._may_read_ahead()
 
     def _go_on(self) -> None:
         if self._pump():
@@ -186,7 +191,7 @@ class WebSocketConnection(Lifetime):
         if stream.buffer.data and protocol.unread < READ_AHEAD:
             protocol.receive(stream.buffer.take(len(stream.buffer.data)))
         try:
-            while protocol.control_is_next() and self._side is None:
+            while self._side is None and protocol.control_is_next():
                 event = protocol.next_event()
                 if event is None:
                     return
@@ -199,6 +204,8 @@ class WebSocketConnection(Lifetime):
     def _side_done(self, future: asyncio.Future[Any]) -> None:
         self._side = None
         self._settle(future)
+        if self.turn is DELEGATE:
+            self._look_for_controls()
 
     # -- events
 

@@ -291,6 +291,7 @@ class WebSocketHandler(Talking, RequestHandler):
         try:
             stream = self._ws_upgrade(answer)
         except StreamClosedError:
+            self.set_status(499, "Client has gone")  # for the log: nobody is told
             self._abandon()
             return None
         return WebSocketConnection(stream, protocol, parameters, self, context, subprotocol)
@@ -324,6 +325,8 @@ class WebSocketHandler(Talking, RequestHandler):
             self.set_header(name, value)
         self.flush()
         stream: IOStream = self.detach()
+        if stream.closed():
+            raise StreamClosedError(stream.error)
         self.request._finish_time = time()
         self.application.log_request(self)
         self.on_finish()
