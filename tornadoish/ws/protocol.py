@@ -316,9 +316,9 @@ class Protocol(Sender):
         assembly.size += len(piece)
         too_large = assembly.size > self.max_message_size
         inflater = assembly.inflater
-        last = assembly.final and assembly.left < 0 and not too_large
+        last = assembly.final and assembly.left < 0
         if last and inflater is not None:
-            last = not inflater.more
+            last = not inflater.more  # and of what is too large there always is more
             if last:
                 inflater.end_message()
         data = assembly.decode(piece, last) if self.by_parts else assembly.add(piece, last)
