@@ -56,7 +56,6 @@ class WebSocketClientConnection(Talking):
         self.request = request
         self.parsed = parse(request.url)
         self.headers: Any = None
-        self.protocol: WebSocketConnection | None = None
         self.stream: IOStream | None = None
         self.close_code: int | None = None
         self.close_reason: str | None = None
@@ -111,16 +110,21 @@ class WebSocketClientConnection(Talking):
         self.stream = opened.stream
         self._subprotocol = agreed.subprotocol
         protocol = Protocol(
-            True, deflate=agreed.deflate, max_message_size=parameters.max_message_size
+            True,
+            deflate=agreed.deflate,
+            max_message_size=parameters.max_message_size,
+            buffer=opened.stream.buffer,
         )
-        self.protocol = WebSocketConnection(
+        connection = self.ws_connection = WebSocketConnection(
             opened.stream, protocol, parameters, self, copy_context(), agreed.subprotocol
         )
         self.connect_future.set_result(self)
-        self.protocol.start()
+        connection.start()
 
-    def _ws(self) -> WebSocketConnection | None:
-        return self.protocol
+    @property
+    def protocol(self) -> WebSocketConnection | None:
+        """Tornado's name for ``ws_connection``."""
+        return self.ws_connection
 
     @property
     def selected_subprotocol(self) -> str | None:
@@ -182,12 +186,12 @@ class WebSocketClientConnection(Talking):
     def close(self, code: int | None = None, reason: str | None = None) -> None:
         """Close the WebSocket; see :meth:`WebSocketHandler.close`. While it is being opened, that
         is given up."""
-        protocol = self.protocol
-        if protocol is None:
+        connection = self.ws_connection
+        if connection is None:
             self.connect_future.cancel()
             return
-        protocol.close(code, reason)
-        self.protocol = None
+        connection.close(code, reason)
+        self.ws_connection = None
         self._inbox.end(drop=True)
 
     async def wait_closed(self) -> None:
@@ -207,7 +211,7 @@ class WebSocketClientConnection(Talking):
         """The connection has ended (Tornado's name)."""
         self.close_code = close_code
         self.close_reason = close_reason
-        self.protocol = None
+        self.ws_connection = None
         self._over.set()
         self.on_connection_close()
 

@@ -64,6 +64,7 @@ class WebSocketConnection(Lifetime):
     def start(self, opening: Any = None) -> None:
         """Deliver messages from now on; if ``opening`` is an awaitable, when that is done."""
         self.stream.set_receiver(self)
+        self._lost = self.stream.closed()
         self._look_after()
         if opening is not None:
             future = self._future_of(opening, eagerly=False)
@@ -89,7 +90,7 @@ class WebSocketConnection(Lifetime):
     def _go_on_later(self) -> None:
         """Not here: we may be in the delegate's context, where it cannot be called again."""
         self.turn = LATER
-        if self.stream.buffer or self.protocol.unread or self.stream.closed() or self.inbox:
+        if self.stream.buffer.data or self._lost or self._busy is not None:
             asyncio.get_running_loop().call_soon(self._go_on_if_later)
         else:
             self.turn = PEER
@@ -102,9 +103,8 @@ class WebSocketConnection(Lifetime):
 
     def bytes_arrived(self) -> bool:
         self._heard = True
-        stream, turn = self.stream, self.turn
+        turn = self.turn
         if turn is PEER:
-            self.protocol.receive(stream.buffer.take(len(stream.buffer.data)))
             return self._pump()
         if turn is ENDING or turn is OVER:
             self._drop()
@@ -117,10 +117,11 @@ class WebSocketConnection(Lifetime):
         """The stream closes itself, and says so when it is."""
 
     def stream_closed(self) -> None:
+        self._lost = True
         delegate = self._delegate
-        if self._busy is not None and delegate is not None:
-            if delegate.cancel_on_close or self._draining:
-                self._busy.cancel()
+        unwanted = self._draining or (delegate is not None and delegate.cancel_on_close)
+        if unwanted and self._busy is not None:
+            self._busy.cancel()
         if self.turn is PEER:
             self._pump()
         elif self.turn is ENDING:
@@ -133,21 +134,22 @@ class WebSocketConnection(Lifetime):
         is there, let nothing more come in."""
         self.turn = PUMP
         protocol, stream = self.protocol, self.stream
+        buffer = stream.buffer
         left = MESSAGES_PER_TURN
         try:
             while self.turn is PUMP:
                 event = protocol.next_event()
-                if event is None:
-                    if stream.buffer.data:
-                        protocol.receive(stream.buffer.take(len(stream.buffer.data)))
-                        continue
-                    self._nothing_more()
-                    break
-                if stream.corked is None and protocol.unread:
+                if buffer.data and stream.corked is None:
                     stream.cork()  # more is here, and so its answers go out at once
                 if type(event) is Message:
                     if protocol.state is OPEN:
                         self._deliver(event.data)
+                    if not buffer.data and self.turn is PUMP:
+                        self._nothing_more()
+                        break
+                elif event is None:
+                    self._nothing_more()
+                    break
                 else:
                     self._take(event)
                 left -= 1
@@ -174,11 +176,11 @@ class WebSocketConnection(Lifetime):
     def _may_read_ahead(self) -> bool:
         if self.turn is ENDING or self.turn is OVER:
             return True
-        return len(self.stream.buffer) + self.protocol.unread < READ_AHEAD
+        return len(self.stream.buffer) < READ_AHEAD
 
     def _nothing_more(self) -> None:
         """All that has come has been taken."""
-        if self.stream.closed():
+        if self._lost:
             self.protocol.end_of_input()
             self._end(OVER)
         else:
@@ -187,9 +189,7 @@ class WebSocketConnection(Lifetime):
     def _look_for_controls(self) -> None:
         """While the delegate is at something: a ping is answered, unless a message waits before it.
         (A Close stays: what is worked on may still be answered.)"""
-        protocol, stream = self.protocol, self.stream
-        if stream.buffer.data and protocol.unread < READ_AHEAD:
-            protocol.receive(stream.buffer.take(len(stream.buffer.data)))
+        protocol = self.protocol
         try:
             while self._side is None and protocol.control_is_next():
                 event = protocol.next_event()

@@ -74,8 +74,6 @@ class WebSocketHandler(Talking, RequestHandler):
     handler_timeout = None
     automatic_head = False
 
-    #: the connection, from the handshake until it is closed by either side
-    ws_connection: WebSocketConnection | None = None
     #: the code of the peer's Close, or ours if we have closed because of an error; None: the
     #: connection was lost, or the peer gave none
     close_code: int | None = None
@@ -182,9 +180,6 @@ class WebSocketHandler(Talking, RequestHandler):
 
     # -- talking
 
-    def _ws(self) -> WebSocketConnection | None:
-        return self.ws_connection
-
     @property
     def selected_subprotocol(self) -> str | None:
         """The subprotocol that :meth:`select_subprotocol` has chosen, while connected."""
@@ -281,12 +276,6 @@ class WebSocketHandler(Talking, RequestHandler):
         subprotocol = self.select_subprotocol(list(opening.subprotocols)) or None
         answer = opening.answer(subprotocol, deflate_options(self.get_compression_options()))
         parameters = self._ws_parameters()
-        protocol = Protocol(
-            False,
-            deflate=answer.deflate,
-            max_message_size=parameters.max_message_size,
-            by_parts=self.message_in_parts,
-        )
         context = current_context(request.connection) or copy_context()
         try:
             stream = self._ws_upgrade(answer)
@@ -294,6 +283,13 @@ class WebSocketHandler(Talking, RequestHandler):
             self.set_status(499, "Client has gone")  # for the log: nobody is told
             self._abandon()
             return None
+        protocol = Protocol(
+            False,
+            deflate=answer.deflate,
+            max_message_size=parameters.max_message_size,
+            by_parts=self.message_in_parts,
+            buffer=stream.buffer,
+        )
         return WebSocketConnection(stream, protocol, parameters, self, context, subprotocol)
 
     def _ws_parameters(self) -> Parameters:

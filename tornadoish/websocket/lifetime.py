@@ -84,7 +84,8 @@ class Lifetime(Outgoing):
 
     __slots__ = (
         "_busy", "_context", "_delegate", "_draining", "_due", "_gate", "_heard", "_incoming",
-        "_iterates", "_lingered", "_side", "_waits", "inbox", "selected_subprotocol", "turn",
+        "_iterates", "_lingered", "_lost", "_side", "_waits", "inbox", "selected_subprotocol",
+        "turn",
     )  # fmt: skip
 
     def __init__(
@@ -116,6 +117,7 @@ class Lifetime(Outgoing):
         self._draining = False
         self._heard = False  # something has come since the last ping
         self._due: Due | None = None
+        self._lost = False  # the stream is closed: what it has brought is all there is
         self._lingered = 0
 
     def _go_on_later(self) -> None:

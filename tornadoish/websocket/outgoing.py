@@ -9,7 +9,6 @@ closed with 1013. A peer that takes nothing at all is cut by the stream's own pa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -21,7 +20,7 @@ from tornadoish.websocket.parameters import Parameters
 from tornadoish.ws import PreparedMessage, Protocol, WrongState
 from tornadoish.ws.codes import TRY_AGAIN_LATER
 
-Data = str | bytes | bytearray | memoryview | Mapping[str, Any]
+Data = str | bytes | bytearray | memoryview | dict[str, Any]
 
 #: what a frame costs beside its bytes as long as it waits, in bytes, about
 FRAME_COST = 1024
@@ -55,7 +54,7 @@ class Outgoing:
 
     def write_message(self, message: Data, binary: bool | None = False) -> asyncio.Future[None]:
         """See ``Talking.write_message``."""
-        if isinstance(message, Mapping):
+        if isinstance(message, dict):
             message = json_encode(message)
         try:
             frame = self.protocol.send_message(message, binary=binary)
@@ -65,7 +64,7 @@ class Outgoing:
 
     async def send(self, message: Data, binary: bool | None = None) -> None:
         """See ``Talking.send``."""
-        if isinstance(message, Mapping):
+        if isinstance(message, dict):
             message = json_encode(message)
         if not self.stream.blocked and self._queue is None:
             self.write_message(message, binary)

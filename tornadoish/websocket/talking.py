@@ -6,7 +6,6 @@ The mixin finds its connection anew for every call, for there may be none any mo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any
 
 from tornadoish.escape import json_encode, utf8
@@ -19,9 +18,8 @@ from tornadoish.ws import PreparedMessage
 class Talking:
     """Sends messages and pings."""
 
-    def _ws(self) -> WebSocketConnection | None:
-        """The connection, as long as it can be talked to."""
-        raise NotImplementedError
+    #: the connection, from the handshake until it is closed by either side
+    ws_connection: WebSocketConnection | None = None
 
     def write_message(self, message: Data, binary: bool = False) -> asyncio.Future[None]:
         """Send a message.
@@ -38,7 +36,7 @@ class Talking:
 
         Source: Tornado: WebSocketHandler.write_message.
         """
-        connection = self._ws()
+        connection = self.ws_connection
         if connection is None:
             raise WebSocketClosedError()
         return connection.write_message(message, binary=binary)
@@ -53,7 +51,7 @@ class Talking:
             took longer than ``send_timeout``, or more than ``max_unsent_bytes`` were waiting here.
         :raises ValueError: as :meth:`write_message`.
         """
-        connection = self._ws()
+        connection = self.ws_connection
         if connection is None:
             raise WebSocketClosedError()
         await connection.send(message, binary)
@@ -65,7 +63,7 @@ class Talking:
         :raises WebSocketClosedError: the connection is closed or closing.
         :raises ValueError: more than 125 bytes.
         """
-        connection = self._ws()
+        connection = self.ws_connection
         if connection is None:
             raise WebSocketClosedError()
         connection.write_ping(utf8(data))
@@ -75,7 +73,7 @@ def prepared(message: Data | PreparedMessage, binary: bool | None = None) -> Pre
     """``message`` as one that is sent to many: encoded once, and compressed once."""
     if isinstance(message, PreparedMessage):
         return message
-    if isinstance(message, Mapping):
+    if isinstance(message, dict):
         message = json_encode(message)
     return PreparedMessage(message, binary=binary)
 
@@ -97,7 +95,7 @@ def broadcast(handlers: Any, message: Data | PreparedMessage, binary: bool | Non
     one = prepared(message, binary)
     count = 0
     for handler in handlers:
-        connection = handler._ws()
+        connection = handler.ws_connection
         if connection is not None and connection.write_prepared(one):
             count += 1
     return count

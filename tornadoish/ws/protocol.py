@@ -72,6 +72,8 @@ class Protocol(Sender):
     :param max_message_size: bytes of a message, decompressed; above: 1009. None: any number, which
         is for ``by_parts`` only.
     :param by_parts: messages come as ``MessagePart``, as they arrive, in constant memory.
+    :param buffer: where what arrives is put by somebody else, a stream, say; behind the last event
+        that must empty it, too. By default there is one that ``receive`` fills.
     """
 
     __slots__ = ("_assembly", "_buffer", "_inflater", "_mask_bit", "by_parts", "max_message_size")
@@ -83,12 +85,13 @@ class Protocol(Sender):
         deflate: Deflate | None = None,
         max_message_size: int | None = 10 * 1024 * 1024,
         by_parts: bool = False,
+        buffer: ReceiveBuffer | None = None,
     ) -> None:
         super().__init__(is_client, deflate)
         self.max_message_size = NO_LIMIT if max_message_size is None else max_message_size
         self.by_parts = by_parts
         self._mask_bit = 0 if is_client else MASKED
-        self._buffer = ReceiveBuffer()
+        self._buffer = ReceiveBuffer() if buffer is None else buffer
         self._assembly: Assembly | None = None
         self._inflater: Inflater | None = None
 
