@@ -88,7 +88,7 @@ class RedisServer:
         """What it answers."""
         import redis
 
-        with redis.Redis(port=self.port, decode_responses=True) as client:
+        with redis.Redis(port=self.port, protocol=2, decode_responses=True) as client:
             return client.execute_command(*command)
 
     def channels(self) -> set[str]:
@@ -97,7 +97,7 @@ class RedisServer:
 
     def clients(self) -> int:
         """How many connections it has, but for the one that asks."""
-        return len(self.ask("CLIENT", "LIST")) - 1
+        return int(self.ask("INFO", "clients")["connected_clients"]) - 1
 
 
 def _free_port() -> int:

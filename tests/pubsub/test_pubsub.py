@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
@@ -346,9 +347,13 @@ def test_other_urls() -> None:
     pytest.importorskip("redis")
     with pytest.raises(ValueError, match="redis://"):
         make_pubsub("http://127.0.0.1")
+    with pytest.raises(ValueError, match="'password_'"):
+        make_pubsub("redis://127.0.0.1?password_=secret")
 
 
 async def test_without_redis_py(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "redis.asyncio", None)
+    for name in {"redis.asyncio.connection", *sys.modules}:
+        if name.partition(".")[0] == "redis":
+            monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ImportError, match=r"tornadoish\[redis\]"):
         make_pubsub("redis://127.0.0.1")

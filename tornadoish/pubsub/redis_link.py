@@ -63,17 +63,19 @@ class Connector:
     in it.
 
     :raises ImportError: redis-py is not installed.
-    :raises ValueError: the URL is none of Redis.
+    :raises ValueError: the URL is none of Redis, or has options that redis-py does not know.
     """
 
     def __init__(self, url: str, limits: RedisLimits) -> None:
-        redis = import_extra("redis.asyncio", "redis")
+        redis = import_extra("redis.asyncio.connection", "redis")
         #: what redis-py raises for a command that the server refuses
         self.ResponseError: type[Exception] = import_extra(
             "redis.exceptions", "redis"
         ).ResponseError
-        pool = redis.ConnectionPool.from_url(url, protocol=2)
-        options = pool.connection_kwargs | {
+        options: dict[str, Any] = redis.parse_url(url)
+        options.pop("max_connections", None)  # of a pool
+        connection_class = options.pop("connection_class", redis.Connection)
+        options |= {
             "protocol": 2,  # every server knows it
             "decode_responses": False,
             "retry": None,
@@ -86,7 +88,11 @@ class Connector:
             "socket_timeout": None,
         }
         #: a new connection of redis-py, not connected
-        self.make: Callable[[], Any] = partial(pool.connection_class, **options)
+        self.make: Callable[[], Any] = partial(connection_class, **options)
+        try:
+            self.make()
+        except TypeError as error:
+            raise ValueError(f"An unknown option in the URL of a Redis server: {error}") from None
 
 
 class Link:
@@ -197,4 +203,6 @@ class Link:
 
 def _is_pong(answer: Any) -> bool:
     """Before the first SUBSCRIBE on a connection it is another one than after that."""
-    return answer == b"PONG" or (isinstance(answer, list) and answer[0] == b"pong")
+    if isinstance(answer, list):
+        return bool(answer[0] == b"pong")
+    return isinstance(answer, bytes) and answer == b"PONG"
