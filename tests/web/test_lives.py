@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import logging
 from http import HTTPStatus
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -186,3 +188,123 @@ async def test_a_redirect_keeps_the_query_to_the_byte(web: Any, serve: Serve) ->
     site = await serve([("/", web.RedirectHandler, {"url": "/x"})])
     answer = await (await site.connect()).ask("GET /?q=%ff&r=%C3%A9 HTTP/1.1", "Host: a")
     assert answer.get("Location") == "/x?q=%FF&r=%C3%A9"
+
+
+LARGE = "ab" * 100_000
+GZIP = ("GET / HTTP/1.1", "Host: a", "Accept-Encoding: gzip")
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        lambda handler: handler.send_error(500),
+        lambda handler: handler.clear(),
+        lambda handler: (handler.set_status(418), handler.set_cookie("late", "x")),
+        lambda handler: handler.set_header("X-Late", "x"),
+        lambda handler: handler.redirect("/x"),
+    ],
+)
+async def test_what_is_finished_is_final(
+    web: Any, serve: Serve, late: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However large it is, and though it is being compressed in a thread."""
+
+    def get(self: Any) -> None:
+        self.write(LARGE)
+        self.finish()
+        late(self)
+
+    handler = type("Handler", (web.RequestHandler,), {"get": get})
+    site = await serve([("/", handler)], compress_response=True)
+    answer = await (await site.connect()).ask(*GZIP)
+    assert answer.status == 200
+    assert gzip.decompress(answer.body).decode() == LARGE
+    assert answer.get("Set-Cookie") is answer.get("X-Late") is answer.get("Location") is None
+
+
+async def test_a_bad_cookie_on_a_large_answer_is_a_500(
+    web: Any, serve: Serve, framework: Framework
+) -> None:
+    if framework.is_tornado:
+        pytest.skip("it does not look")
+
+    def get(self: Any) -> None:
+        self.set_cookie("a", "b")
+        self._new_cookie["a"]["path"] = "x\r\ny"
+        self.write(LARGE)
+
+    handler = type("Handler", (web.RequestHandler,), {"get": get})
+    site = await serve([("/", handler)], compress_response=True)
+    assert (await (await site.connect()).ask(*GZIP)).status == 500
+
+
+async def test_on_connection_close_of_the_base_class_may_be_replaced(
+    web: Any, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone: list[Any] = []
+    waiting, end = asyncio.Event(), asyncio.Event()
+    replaced = lambda self: gone.append(self)  # noqa: E731 - a builtin is no method
+    monkeypatch.setattr(web.RequestHandler, "on_connection_close", replaced)
+
+    async def get(self: Any) -> None:
+        waiting.set()
+        await end.wait()
+
+    handler = type("Handler", (web.RequestHandler,), {"get": get})
+    site = await serve([("/", handler)])
+    peer = await site.connect()
+    peer.send(*GET)
+    await waiting.wait()
+    peer.close()
+    await until(lambda: gone)
+    end.set()
+
+
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        ("https://example.com{0}", "/.evil.com"),
+        ("https://example.com{0}", "/@evil.com"),
+        ("https://example.com{0}", "/%40evil.com"),
+        ("{0}", "/http://evil.com"),
+        ("{0}", "/javascript:alert(1)"),
+        ("https://{0}/x", "/evil.com"),
+    ],
+)
+async def test_a_redirect_leads_to_no_host_of_the_clients_choice(
+    web: Any, serve: Serve, url: str, target: str
+) -> None:
+    site = await serve([("/(.*)", web.RedirectHandler, {"url": url})])
+    answer = await (await site.connect()).ask(f"GET {target} HTTP/1.1", "Host: a")
+    assert (answer.status, answer.get("Location")) == (400, None)
+
+
+async def test_a_head_of_a_stream_of_events_ends(serve: Serve, framework: Framework) -> None:
+    if framework.is_tornado:
+        pytest.skip("ours alone")
+
+    async def get(self: Any) -> None:
+        while True:
+            await self.send_event("x")
+
+    web = framework.web
+    handler = type("Handler", (web.RequestHandler,), {"get": get, "head": get})
+    site = await serve([("/", handler)])
+    peer = await site.connect()
+    for _ in range(2):  # and the connection lives on
+        answer = await peer.ask("HEAD / HTTP/1.1", "Host: a")
+        assert (answer.status, answer.get("Content-Type")) == (200, "text/event-stream")
+
+
+def test_a_request_made_by_hand_may_have_any_mapping_of_headers(framework: Framework) -> None:
+    if framework.is_tornado:
+        pytest.skip("there it depends on what is asked of them")
+    line = framework.httputil.RequestStartLine("GET", "/x", "HTTP/1.1")
+    request = framework.httputil.HTTPServerRequest(
+        start_line=line, headers={"Accept": "x"}, connection=MagicMock()
+    )
+    handler = framework.web.RequestHandler(framework.web.Application(), request)
+    handler._transforms = []
+    handler.write("x")
+    handler.finish()
+    assert handler.get_status() == 200

@@ -427,7 +427,7 @@ class MessagePump:
         message = self.message
         context = None if message is None else message.context
         known = message is not None  # and so its method, by which an answer has a body or none
-        if error.status != 500:  # else it is our fault, and has been logged
+        if error.status != 500 and not self._is_answered():  # else nothing is wrong with it
             gen_log.info(
                 "Malformed HTTP message from %s: %s", context or self._peer(), error.message
             )

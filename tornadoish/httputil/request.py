@@ -110,7 +110,9 @@ class HTTPServerRequest:
         self.method: str = method  # type: ignore[assignment]
         self.uri = uri
         self.version = version
-        self.headers = HTTPHeaders() if headers is None else headers
+        if not isinstance(headers, HTTPHeaders):  # tests give what they have
+            headers = HTTPHeaders(headers or {})
+        self.headers = headers
         self.connection = connection
         self._start_time = time.time()
         if uri is None:

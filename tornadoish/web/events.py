@@ -17,6 +17,7 @@ from typing import Any
 
 from tornadoish.escape import json_encode
 from tornadoish.iostream import StreamClosedError
+from tornadoish.web.errors import Finish
 from tornadoish.web.failures import Failures
 from tornadoish.web.tasks import current_context
 
@@ -120,6 +121,9 @@ class Events(Failures):
         for name, value in (("Cache-Control", "no-store"), ("X-Accel-Buffering", "no")):
             if name not in self._headers:
                 self.set_header(name, value)
+        if self.request.method == "HEAD":
+            self.flush()
+            raise Finish  # there is nothing that will ever be sent behind the head
         # A stream without a reader is of no use. Said to the instance, too: of a task that was
         # started eagerly nobody has told the connection yet.
         self.cancel_on_close = True

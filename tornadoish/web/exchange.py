@@ -38,6 +38,7 @@ from tornadoish.web.conditional import (
     unmodified_since,
 )
 from tornadoish.web.errors import HTTPError
+from tornadoish.web.rest import Rest
 from tornadoish.web.tasks import current_context
 from tornadoish.web.templates import LoaderCache
 from tornadoish.web.transforms import OutputTransform
@@ -313,6 +314,11 @@ class Exchange:
     def _finish_now(self) -> asyncio.Future[None]:
         """Send what is in the buffer, and that this is all."""
         future = self.flush(include_footers=True)
+        self._end_answer()
+        return future
+
+    def _end_answer(self) -> None:
+        """All has been written: say so to everybody."""
         request = self.request
         if self._trailers is None:
             request.connection.finish()
@@ -324,7 +330,6 @@ class Exchange:
         self.on_finish()
         if self._page is not None:
             self._page = None
-        return future
 
     def _takes_long_to_transform(self) -> bool:
         buffer = self._write_buffer
@@ -334,22 +339,33 @@ class Exchange:
         return any(transform.takes_long(code, headers, chunk) for transform in self._transforms)
 
     def _finish_later(self) -> asyncio.Future[None]:
-        """The same as ``_finish_now``, when the rest has been transformed in a thread."""
-        self._finished = True  # as far as others can see
+        """The same as ``_finish_now``, when the rest has been transformed in a thread. What the
+        handler does from now on changes nothing of its answer, as if that had been sent."""
+        if self._new_cookie is not None and not self._headers_written:
+            self._add_cookies()
+        rest = Rest(self._status_code, self._reason, self._headers, self._write_buffer[0],
+                    begins=not self._headers_written)  # fmt: skip
+        transforms, self._transforms = self._transforms, []
+        self._write_buffer = []
+        self._headers_written = self._finished = True
         loop = asyncio.get_running_loop()
         sent: asyncio.Future[None] = loop.create_future()
         # There is more to be called of the handler: where it has run until now.
         context = current_context(self.request.connection)
-        task = loop.create_task(self._transform_and_finish(sent), context=context)
+        task = loop.create_task(self._send_rest(rest, transforms, sent), context=context)
         self.application.hold(task)
         return sent
 
-    async def _transform_and_finish(self, sent: asyncio.Future[None]) -> None:
-        """Finish; ``sent`` hears what the future of the last ``flush`` says."""
+    async def _send_rest(
+        self, rest: Rest, transforms: list[OutputTransform], sent: asyncio.Future[None]
+    ) -> None:
+        """Transform and send it; ``sent`` hears what the future of the last ``flush`` says."""
         failure: Exception | None = None
         try:
-            await self._transform_in_thread()
-            await self._finish_now()
+            await rest.transform(transforms)
+            self._status_code, self._reason = rest.status, rest.reason  # for the log
+            await rest.write(self.request.connection)
+            self._end_answer()
         except StreamClosedError as error:
             failure = error
         except Exception as error:
@@ -364,18 +380,6 @@ class Exchange:
                 else:
                     sent.set_exception(failure)
                     sent.exception()  # nobody has to look at it
-
-    async def _transform_in_thread(self) -> None:
-        """Transform the rest, where that takes long not in this thread."""
-        loop = asyncio.get_running_loop()
-        transforms, self._transforms = self._transforms, []
-        (chunk,) = self._write_buffer
-        for transform in transforms:
-            if transform.takes_long(self._status_code, self._headers, chunk):
-                chunk = await loop.run_in_executor(None, self._transform, transform, chunk, True)
-            else:
-                chunk = self._transform(transform, chunk, True)
-        self._write_buffer = [chunk]
 
     def _complete_head(self) -> None:
         """The whole body is in the buffer: say how long it is, and whether it is needed at all."""

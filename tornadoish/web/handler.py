@@ -54,7 +54,7 @@ class RequestHandler(Events):
         self.application = application
         self.request = request
         self.clear()
-        if type(self).on_connection_close is not RequestHandler.on_connection_close:
+        if type(self).on_connection_close is not _own_on_connection_close:
             request.connection.set_close_callback(self.on_connection_close)
         self.initialize(**kwargs)
 
@@ -217,6 +217,10 @@ class RequestHandler(Events):
                     step = None
             else:
                 step = next(steps, None)
+
+
+#: Nobody's: integrations replace it in the class itself.
+_own_on_connection_close = RequestHandler.on_connection_close
 
 
 def _is_cancelled() -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from string import Formatter
 from typing import Any
+from urllib.parse import urlsplit
 
 from tornadoish.httputil import HTTPServerRequest, qs_to_qsl, url_concat
 from tornadoish.routing import URLSpec
@@ -50,8 +52,8 @@ class RedirectHandler(RequestHandler):
     ``url`` may hold ``str.format`` fields, filled with the groups of the route's pattern. The
     query is passed on. ``permanent`` (the default) is a 301, else a 302.
 
-    What groups bring leads to no other host (``//example.com``), unless ``url`` begins with such a
-    field and a group may hold a whole URL.
+    What groups bring leads to no other scheme or host than those of ``url`` before its first field:
+    slashes at the beginning become one, everything else is refused (400), as in Tornado 6.6.
     """
 
     def initialize(self, url: str, permanent: bool = True) -> None:
@@ -65,6 +67,9 @@ class RedirectHandler(RequestHandler):
             slashes = _SLASHES.match(to_url)
             if slashes is not None:  # RFC 3986, 4.2: to a browser, another host would follow
                 to_url = "/" + to_url[slashes.end() :]
+        literal = next(iter(Formatter().parse(self._url)), ("",))[0] or ""
+        if urlsplit(to_url)[:2] != urlsplit(literal)[:2]:
+            raise HTTPError(400, "A redirect to another host")
         if self.request.query_arguments:
             to_url = url_concat(to_url, list(qs_to_qsl(self.request.query_arguments)))
         self.redirect(to_url, permanent=self._permanent)
