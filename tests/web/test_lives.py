@@ -243,7 +243,10 @@ async def test_on_connection_close_of_the_base_class_may_be_replaced(
 ) -> None:
     gone: list[Any] = []
     waiting, end = asyncio.Event(), asyncio.Event()
-    replaced = lambda self: gone.append(self)  # noqa: E731 - a builtin is no method
+
+    def replaced(self: Any) -> None:
+        gone.append(self)
+
     monkeypatch.setattr(web.RequestHandler, "on_connection_close", replaced)
 
     async def get(self: Any) -> None:
