@@ -11,9 +11,8 @@ import pytest
 from ws_reading import BINARY, TEXT, raw, said, xor
 
 from tornadoish.ws import Deflate, DeflateOptions, Message, MessagePart, Protocol, ProtocolError
-from tornadoish.ws.deflate import TAIL, Inflater
+from tornadoish.ws.deflate import PIECE, TAIL, Inflater
 from tornadoish.ws.extensions import parse_extensions
-from tornadoish.ws.protocol import PIECE
 
 NAME = "permessage-deflate"
 #: all windows as large as they can be, nothing asked for
@@ -35,6 +34,11 @@ class TestGrammar:
             ('a; b="\\c"; d', [("a", [("b", "c"), ("d", None)])]),
             ("a;b;b", [("a", [("b", None), ("b", None)])]),
             ("a;b=10, a", [("a", [("b", "10")]), ("a", [])]),
+            # Groups within possessive repeats made re fail on this one.
+            (
+                'a, b; c; d; e="f", g',
+                [("a", []), ("b", [("c", None), ("d", None), ("e", "f")]), ("g", [])],
+            ),
         ],
     )
     def test_lists(self, value: str, found: Any) -> None:

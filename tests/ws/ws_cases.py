@@ -220,6 +220,9 @@ def packed(payload: bytes, opcode: int = TEXT) -> bytes:
     return raw(opcode, payload, rsv=4)
 
 
+#: 1 001 bytes and then no DEFLATE, and the same after less
+SPOILT_LATE = bytes.fromhex("aaa81805a360140c7b0020")
+SPOILT_EARLY = deflated(b"x" * 900)[:-1] + b"\xff\xff\xff"
 BOMB = deflated(b"x" * 1_000_000)
 DEFLATED = [
     Case(name, data, events, error, deflate=deflate)
@@ -263,6 +266,8 @@ DEFLATED = [
         ("half a character at the limit", packed(deflated(b"x" * 999 + b"\xe2\x82")),
          [], 1009, DEFLATE),
         ("bad text at the limit", packed(deflated(b"x" * 1000 + b"\xff")), [], 1007, DEFLATE),
+        ("spoilt behind the limit", packed(SPOILT_LATE, BINARY), [], 1009, DEFLATE),
+        ("spoilt before the limit", packed(SPOILT_EARLY, BINARY), [], 1007, DEFLATE),
         ("16 final blocks", packed(b"\x03\x00" * 16), [Message("")], None, DEFLATE),
         ("17 final blocks", packed(b"\x03\x00" * 17), [], 1007, DEFLATE),
         ("blocks made of nothing", packed(b"\x00\x00\x00\xff\xff" * 605), [], 1009, DEFLATE),

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 #: What ends each compressed message and is not sent (RFC 7692, 7.2.1).
 TAIL = b"\x00\x00\xff\xff"
+#: bytes that are decompressed at a time
+PIECE = 64 * 1024
+#: what a byte of DEFLATE can become, at most; zlib may hold some that it has taken before
+RATIO, HELD = 1032, 8
 #: Final blocks in one message; above: 1007. Each costs a new context, and one is what there is.
 MAX_FINALS = 16
 
@@ -78,18 +82,13 @@ class Inflater:
     def take(self, most: int) -> bytes:
         """At most ``most`` bytes of the message (more than 0), none if more has to be put.
 
-        :raises ProtocolError: 1007, what came is no DEFLATE.
+        :raises ProtocolError: 1007, what came is no DEFLATE; but not if as many as ``most`` bytes
+            come before that.
         """
-        out = b""
         while True:
+            out = self._decompress(most)
             context = self._context
-            if context is None:
-                context = self._context = zlib.decompressobj(-self._deflate.receive_bits)
-            try:
-                out = context.decompress(self._input, most)
-            except zlib.error:
-                raise ProtocolError(INVALID_DATA, "Invalid compressed data") from None
-            if context.eof:
+            if context is not None and context.eof:
                 # RFC 7692, 7.2.3.4: a final block ends a stream, not a message.
                 self._context = None
                 self._input = context.unused_data
@@ -97,15 +96,49 @@ class Inflater:
                 if self._finals > MAX_FINALS:
                     raise ProtocolError(INVALID_DATA, "Too many final blocks in a message")
                 self.more = bool(self._input)
-            else:
-                self._input = context.unconsumed_tail
-                # What fills the bound exactly may have more behind it, though its input is gone.
-                self.more = len(out) == most or bool(self._input)
             if out or not self.more:
                 return out
+
+    def _decompress(self, most: int) -> bytes:
+        context = self._context
+        if context is None:
+            context = self._context = zlib.decompressobj(-self._deflate.receive_bits)
+        # zlib looks at what follows before it says what it has: of a message that is too large and
+        # then spoilt we would hear the one or the other, as the bytes were cut.
+        near = most <= PIECE and (len(self._input) + HELD) * RATIO >= most
+        before = context.copy() if near else None
+        most = min(PIECE, most)
+        try:
+            out = context.decompress(self._input, most)
+        except zlib.error:
+            spoilt = None if before is None else _until_spoilt(before, self._input, most, 1024)
+            if spoilt is None:
+                raise ProtocolError(INVALID_DATA, "Invalid compressed data") from None
+            out, self._input = spoilt, b""
+        else:
+            self._input = context.unconsumed_tail
+        # What fills the bound exactly may have more behind it, though its input is gone.
+        self.more = len(out) == most or bool(self._input)
+        return out
 
     def end_message(self) -> None:
         """All of a message has been taken."""
         self._finals = 0
         if not self._deflate.receive_takeover:
             self._context = None
+
+
+def _until_spoilt(context: _Decompress, data: bytes, most: int, step: int) -> bytes | None:
+    """What comes of ``data`` taken a byte at a time, if it is ``most`` bytes; else None."""
+    out = bytearray()
+    for start in range(0, len(data), step):
+        block = data[start : start + step]
+        before = context.copy()
+        try:
+            out += context.decompress(block, most - len(out))
+        except zlib.error:
+            rest = _until_spoilt(before, block, most - len(out), 1) if step > 1 else None
+            return None if rest is None else bytes(out) + rest
+        if len(out) == most:
+            return bytes(out)
+    return None

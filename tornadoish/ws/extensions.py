@@ -18,10 +18,10 @@ NAME = "permessage-deflate"
 Extension = tuple[str, list[tuple[str, str | None]]]
 
 _QUOTED = r'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*+"'
-_PARAMETER = re.compile(
-    rf"[ \t]*+;[ \t]*+([{TCHAR}]++)(?:[ \t]*+=[ \t]*+(?:([{TCHAR}]++)|({_QUOTED})))?+"
-)
-_EXTENSION = re.compile(rf"([{TCHAR}]++)((?:{_PARAMETER.pattern})*+)[ \t]*+(?:,|\Z)")
+# No group of these stands within something possessive: re fails on that ("The span of capturing
+# group is wrong", up to 3.13 at least).
+_PARAMETER = re.compile(rf"[ \t]*+;[ \t]*+([{TCHAR}]++)(?:[ \t]*+=[ \t]*+([{TCHAR}]++|{_QUOTED}))?")
+_END = re.compile(r"[ \t]*+(?:,|\Z)")
 _NOTHING = re.compile(r"[ \t,]*+")  # elements of a list may be empty (RFC 9110, 5.6.1)
 _ESCAPE = re.compile(r"\\(.)")
 # RFC 7692, 7.1.2: 8 to 15, without leading zeros.
@@ -34,29 +34,34 @@ def parse_extensions(value: str) -> list[Extension]:
     :raises ValueError: it does not follow the grammar, or a quoted value is no token.
     """
     found: list[Extension] = []
-    pos = _end(_NOTHING, value, 0)
+    pos = _behind(_NOTHING, value, 0)
     while pos < len(value):
-        match = _EXTENSION.match(value, pos)
-        if match is None:
-            raise ValueError("Malformed Sec-WebSocket-Extensions")
-        found.append((match[1], [_parameter(found) for found in _PARAMETER.finditer(match[2])]))
-        pos = _end(_NOTHING, value, match.end())
+        start = pos
+        pos = _behind(TOKEN, value, start)
+        name, parameters = value[start:pos], []
+        while (match := _PARAMETER.match(value, pos)) is not None:
+            parameters.append((match[1], _unquoted(match[2])))
+            pos = match.end()
+        found.append((name, parameters))
+        pos = _behind(_NOTHING, value, _behind(_END, value, pos))
     return found
 
 
-def _end(pattern: re.Pattern[str], value: str, pos: int) -> int:
+def _behind(pattern: re.Pattern[str], value: str, pos: int) -> int:
+    """Where what has to stand at ``pos`` ends."""
     match = pattern.match(value, pos)
-    return pos if match is None else match.end()
+    if match is None:
+        raise ValueError("Malformed Sec-WebSocket-Extensions")
+    return match.end()
 
 
-def _parameter(match: re.Match[str]) -> tuple[str, str | None]:
-    name, token, quoted = match.groups()
-    if quoted is None:
-        return name, token
-    text = _ESCAPE.sub(r"\1", quoted[1:-1])
+def _unquoted(value: str | None) -> str | None:
+    if value is None or value[0] != '"':
+        return value
+    text = _ESCAPE.sub(r"\1", value[1:-1])
     if TOKEN.fullmatch(text) is None:
         raise ValueError("A value in Sec-WebSocket-Extensions is no token")
-    return name, text
+    return text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,8 +52,6 @@ from tornadoish.ws.states import (
     after,
 )
 
-#: bytes of a message that are decompressed at a time, and of a part that is
-PIECE = 64 * 1024
 #: what a message may have that has no length: more than anybody sends
 NO_LIMIT = 1 << 63
 #: frames of a message that may have less than SMALL_FRAME bytes on average
@@ -292,7 +290,7 @@ class Protocol(Sender):
                 return piece
             inflater.put(piece + TAIL if assembly.final and assembly.left < 0 else piece)
         # One more than it may have: then that is known before it is there.
-        return inflater.take(min(PIECE, self.max_message_size - assembly.size + 1))
+        return inflater.take(self.max_message_size - assembly.size + 1)
 
     def _ready_inflater(self) -> Inflater:
         inflater = self._inflater
