@@ -169,17 +169,33 @@ class TestClient:
         options = DeflateOptions(server_max_window_bits=15, client_max_window_bits=15)
         assert options.agreed(pairs) == wanted
 
+    PROMISED = "server_no_context_takeover; server_max_window_bits=12"
+
     @pytest.mark.parametrize(
-        "parameters",
-        ["x", "client_max_window_bits", "client_max_window_bits=13", "server_max_window_bits=13",
-         "server_max_window_bits", "server_no_context_takeover", "client_max_window_bits=7",
-         "server_max_window_bits=12; client_max_window_bits=12; client_max_window_bits=12"],
-    )  # fmt: skip
-    def test_what_was_not_offered(self, parameters: str) -> None:
-        """12 bits and no context of the server's were asked for, and must be promised."""
-        options = DeflateOptions(server_no_context_takeover="server_no" not in parameters)
-        with pytest.raises(ValueError, match="not offered"):
-            options.agreed(parse_extensions(f"x;{parameters}")[0][1])
+        ("parameters", "good"),
+        [
+            (PROMISED, True),
+            (f"{PROMISED}; client_max_window_bits=12", True),
+            ("server_no_context_takeover; server_max_window_bits=8", True),
+            ("server_max_window_bits=12", False),
+            ("server_no_context_takeover", False),
+            ("server_no_context_takeover; server_max_window_bits=13", False),
+            ("server_no_context_takeover; server_max_window_bits", False),
+            (f"{PROMISED}; x", False),
+            (f"{PROMISED}; server_no_context_takeover", False),
+            (f"{PROMISED}; client_max_window_bits", False),
+            (f"{PROMISED}; client_max_window_bits=7", False),
+            (f"{PROMISED}; client_max_window_bits=13", False),
+        ],
+    )
+    def test_what_was_asked_for_is_promised(self, parameters: str, good: bool) -> None:
+        options = DeflateOptions(server_no_context_takeover=True)
+        [(_, pairs)] = parse_extensions(f"{NAME}; {parameters}")
+        if good:
+            assert not options.agreed(pairs).receive_takeover
+        else:
+            with pytest.raises(ValueError, match="not offered"):
+                options.agreed(pairs)
 
     def test_what_was_offered_is_kept(self) -> None:
         options = DeflateOptions(client_no_context_takeover=True, client_max_window_bits=10)
