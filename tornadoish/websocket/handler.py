@@ -13,6 +13,7 @@ from contextvars import copy_context
 from time import time
 from typing import Any, Self
 
+from tornadoish.httputil import HTTPHeaders
 from tornadoish.iostream import IOStream, StreamClosedError
 from tornadoish.log import gen_log
 from tornadoish.web import RequestHandler
@@ -327,6 +328,9 @@ class WebSocketHandler(Talking, RequestHandler):
         self.application.log_request(self)
         self.on_finish()
         self._ws_upgraded = True
+        # What belongs to the answer would be kept as long as the connection lives.
+        self._headers = HTTPHeaders()
+        self.request.server_connection = None
         return stream
 
     def _ws_begin(self, connection: WebSocketConnection) -> None:
