@@ -225,6 +225,34 @@ async def test_a_publisher_that_is_cancelled_has_published() -> None:
                 await task
             assert await take(slow) == Lost(1)
             assert await texts(slow, 1) == ["1"]
+            # Now it has caught up, and is waited for as ever.
+            await pubsub.publish("a", "2")
+            task = asyncio.create_task(pubsub.publish("a", "3"))
+            await settled()
+            assert not task.done()
+            assert await texts(slow, 2) == ["2", "3"]
+            assert await soon(task)
+
+
+async def test_a_small_message_does_not_overtake_a_large_one() -> None:
+    """There would be room for it."""
+    async with LocalPubSub() as pubsub, pubsub.subscribe("a", max_bytes=10, wait=60) as slow:
+        data = ["1" * 8, "2" * 8, "3"]
+        tasks = [asyncio.create_task(pubsub.publish("a", text)) for text in data]
+        await settled()
+        assert await texts(slow, 3) == data
+        await soon(asyncio.gather(*tasks))
+
+
+async def test_patience_begins_with_each_message() -> None:
+    async with LocalPubSub() as pubsub, pubsub.subscribe("a", max_messages=1, wait=60) as slow:
+        tasks = [asyncio.create_task(pubsub.publish("a", text)) for text in numbers(3)]
+        await settled()
+        slow._patience_ends()  # a timer of one that has found its place by now
+        await settled()
+        assert not tasks[2].done()
+        assert await texts(slow, 3) == numbers(3)
+        await soon(asyncio.gather(*tasks))
 
 
 async def test_a_subscriber_that_leaves_is_not_waited_for(pubsub: PubSub) -> None:
