@@ -35,7 +35,7 @@ class Iterating(WebSocketHandler):
 
     async def open(self) -> None:
         async for message in self:
-            if message == "end":
+            if isinstance(message, str) and message == "end":  # -bb compares no bytes with text
                 break
             await self.send(message)
         self.notes("end of open")
