@@ -8,7 +8,8 @@ import pytest
 from ws_cases import TABLES
 from ws_reading import CLOSE, PING, Case, bytewise, closing, raw, read
 
-from tornadoish.ws import CLOSED, OPEN, Message, MessagePart, Protocol
+from tornadoish.buffer import ReceiveBuffer
+from tornadoish.ws import CLOSED, OPEN, Message, MessagePart, Protocol, ProtocolError
 
 every_case = pytest.mark.parametrize(
     "case",
@@ -131,6 +132,26 @@ class TestPulling:
         assert (protocol.close_code, protocol.close_reason) == (None, None)
         protocol.end_of_input()
         protocol.receive(raw(0, b"lo"))
+        assert protocol.next_event() is None
+
+    @pytest.mark.parametrize("last", [raw(CLOSE), raw(3), None])
+    def test_a_buffer_of_somebody_elses(self, last: bytes | None) -> None:
+        """It is read until the last event, and not behind it, whatever is put there."""
+        buffer = ReceiveBuffer()
+        protocol = Protocol(False, buffer=buffer)
+        buffer.append(raw(1, b"Hello"))
+        assert protocol.next_event() == Message("Hello")
+        if last is None:
+            protocol.end_of_input()
+        else:
+            buffer.append(last + b"more")
+            try:
+                protocol.next_event()
+            except ProtocolError:
+                pass
+        assert len(buffer) == 0
+        buffer.append(raw(PING) + raw(1, b"Hello"))
+        assert not protocol.control_is_next()
         assert protocol.next_event() is None
 
     def test_what_the_peer_has_said(self) -> None:

@@ -116,8 +116,9 @@ class Protocol(Sender):
         return len(self._buffer)
 
     def _forget(self) -> None:
-        """Nothing more is read: let go of what that took."""
+        """Nothing more is read, whoever fills the buffer: let go of what that took."""
         self._buffer.clear()
+        self._buffer = ReceiveBuffer()
         self._assembly = self._inflater = None
 
     # -- events
