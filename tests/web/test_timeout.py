@@ -286,10 +286,12 @@ async def test_it_may_be_lifted_meanwhile(serve: Serve) -> None:
             self.write("x")
 
     class Late(Slow):
+        handler_timeout = 10 * SHORT  # a busy machine may take its time for the first step
+
         async def get(self) -> None:
             await asyncio.sleep(0)
             self.handler_timeout = None
-            await asyncio.sleep(2 * SHORT)
+            await asyncio.sleep(12 * SHORT)
             self.write("x")
 
     for handler in (Handler, Late):

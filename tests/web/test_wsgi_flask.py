@@ -22,7 +22,7 @@ def framework() -> Framework:
 
 
 def make_application(directory: Path) -> Any:
-    application = flask.Flask("tests", root_path=str(directory), static_folder=None)
+    application = flask.Flask("flask_site", root_path=str(directory), static_folder=None)
     application.secret_key = "secret"
 
     @application.get("/user/<name>")  # type: ignore[untyped-decorator, unused-ignore]

@@ -293,7 +293,8 @@ def test_decode(framework: Framework, text: str, expected: tuple[Any, ...] | Non
 def test_both_decode_alike(pieces: list[str], start: str) -> None:
     text = start + "".join(pieces)
     ours, theirs = (
-        by_hand(Framework(installed(name)))._decode_xsrf_token(text) for name in LIBRARIES
+        by_hand(Framework(installed(name)))._decode_xsrf_token(text)
+        for name in ("tornadoish", "tornado")
     )
     if theirs[0] == 2 and ours[0] is None:  # numbers that are not as they are written
         assert re.search(r"\|(0[0-9]+|-[0-9]+)$|^2\|(?!.{8}\|)", text)
