@@ -197,3 +197,33 @@ async def test_cancelling_a_reader_loses_nothing(serve: Serve) -> None:
         assert await first == str(n)
     client.close()
     await client.wait_closed()
+
+
+@pytest.mark.parametrize("proxied", [False, True])
+async def test_tornado_s_requests(serve: Serve, proxied: bool) -> None:
+    """Applications make them for websocket_connect, some with the defaults in a proxy."""
+    httpclient: Any = pytest.importorskip("tornado.httpclient")
+    talk = await serve(Echo)
+    request = httpclient.HTTPRequest(talk.url, headers={"X-Mine": "yes"}, connect_timeout=5)
+    if proxied:
+        request = httpclient._RequestProxy(request, httpclient.HTTPRequest._DEFAULTS)
+    client = await websocket_connect(request)
+    await client.send("a")
+    assert await client.read_message() == "a"
+    assert client.parsed.netloc == f"127.0.0.1:{talk.site.port}"
+    client.close()
+    await client.wait_closed()
+
+
+async def test_pings_of_a_client(serve: Serve, notes: Notes) -> None:
+    class Hearing(Echo):
+        def on_ping(self, data: bytes) -> None:
+            notes(("ping", data))
+
+    talk = await serve(Hearing)
+    client = await websocket_connect(talk.url, ping_interval=0.05)
+    await notes.has(("ping", b""))
+    notes.clear()
+    await notes.has(("ping", b""))
+    client.close()
+    await client.wait_closed()

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import ssl
 from typing import Any
 
 import pytest
 from support import FakeClock, settled
 from web.serving import PATIENCE, until
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
 from tornadoish.http1connection.keeper import ConnectionState
 from tornadoish.websocket import WebSocketHandler
@@ -182,6 +185,26 @@ async def test_a_peer_that_never_closes(serve: Serve, notes: Notes, clock: FakeC
     assert len(notes) == 1
 
 
+@pytest.mark.parametrize("interval", [None, 30])
+async def test_closed_as_it_opens(
+    serve: Serve, notes: Notes, clock: FakeClock, interval: float | None
+) -> None:
+    class Closing(Noting):
+        def open(self) -> None:
+            self.notes(self.ws_connection)
+            self.close(4000)
+
+    talk = await serve(
+        [("/", Closing, {"notes": notes})], clock=clock, websocket_ping_interval=interval
+    )
+    raw = await talk.raw(behind=frame(TEXT, "early"))
+    assert await raw.close_code() == 4000
+    clock.passes(7)
+    await notes.has(("closed", None, None))
+    assert await raw.ended()
+    assert len(notes) == 2
+
+
 async def test_a_slow_reader_gets_all_that_came_before(
     serve: Serve, notes: Notes, clock: FakeClock
 ) -> None:
@@ -262,6 +285,38 @@ async def test_who_does_not_stop_is_cut(serve: Serve, notes: Notes, clock: FakeC
     assert not stream.closed()
     clock.passes(2)
     assert stream.closed()
+
+
+async def test_over_tls(
+    serve: Serve, notes: Notes, clock: FakeClock, certificates: tuple[str, str]
+) -> None:
+    """Messages, a slow reader, and a fault, whose reason comes before the end."""
+
+    class Echo(Noting):
+        async def on_message(self, message: str | bytes) -> None:
+            await self.send(message)
+
+    certfile, keyfile = certificates
+    talk = await serve(
+        [("/", Echo, {"notes": notes})], clock=clock,
+        server={"ssl_options": {"certfile": certfile, "keyfile": keyfile}},
+    )  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(certfile)
+    url = f"wss://localhost:{talk.site.port}/"
+    client = await connect(url, ssl=context, proxy=None, compression=None, ping_interval=None)
+    for message in ("a", b"b" * 300_000):
+        await client.send(message)
+        assert await client.recv() == message
+    client.transport.write(frame(3) + bytes(100_000))
+    await until(lambda: len(notes) == 2)
+    assert notes[1][:2] == ("closed", 1002)
+    await settled(100)
+    clock.passes(3)
+    with pytest.raises(ConnectionClosed) as closed:
+        await asyncio.wait_for(client.recv(), PATIENCE)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1002
 
 
 # ---- The server's end ------------------------------------------------------------------------

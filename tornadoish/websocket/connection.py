@@ -65,7 +65,8 @@ class WebSocketConnection(Lifetime):
         """Deliver messages from now on; if ``opening`` is an awaitable, when that is done."""
         self.stream.set_receiver(self)
         self._lost = self.stream.closed()
-        self._look_after()
+        if self.protocol.state is OPEN:
+            self._look_after()
         if opening is not None:
             future = self._future_of(opening, eagerly=False)
             self._busy = self._waits = future
