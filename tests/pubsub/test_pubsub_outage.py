@@ -284,3 +284,14 @@ async def test_closed_before_it_was_connected(redis: RedisServer) -> None:
             await task
     await until(lambda: redis.clients() == 0)
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_closed_while_the_connection_is_being_lost(redis: RedisServer) -> None:
+    """An error and a cancellation at the same time: neither hides the other."""
+    for turns in range(10):
+        async with RedisPubSub(redis.url) as pubsub, pubsub.subscribe("a"):
+            redis.kill()
+            await settled(turns)
+            await soon(pubsub.__aexit__())
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        redis.start()

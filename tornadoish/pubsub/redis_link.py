@@ -126,8 +126,8 @@ class Link:
                 async with asyncio.timeout(limits.connect_timeout):
                     await connection.connect()
                 await self._talk(connection)
-            except* Exception as errors:
-                self._tell_trouble(errors)
+            except Exception as error:
+                self._tell_trouble(error)
             finally:
                 await self._hang_up(connection)
             if loop.time() - began > limits.last_retry:
@@ -143,9 +143,18 @@ class Link:
         if self._trouble_told:
             self._trouble_told = False
             gen_log.info("Redis is back (%s)", self._name)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._write(connection))
-            group.create_task(self._read(connection))
+        # No TaskGroup: up to Python 3.12 one may raise what has failed, and forget that we are
+        # cancelled at the same time.
+        tasks = [asyncio.create_task(work(connection)) for work in (self._read, self._write)]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for task in tasks:
+            if not task.cancelled():
+                task.result()
 
     async def _write(self, connection: Any) -> None:
         self._awake.set()
@@ -191,14 +200,12 @@ class Link:
         except Exception as error:
             gen_log.debug("A connection to Redis did not close: %s", error)
 
-    def _tell_trouble(self, errors: BaseExceptionGroup[Exception]) -> None:
+    def _tell_trouble(self, error: Exception) -> None:
         """Once, not at every attempt."""
         if not self._trouble_told:
             self._trouble_told = True
-            error: BaseException = errors
-            while isinstance(error, BaseExceptionGroup):
-                error = error.exceptions[0]
-            gen_log.warning("No connection to Redis (%s): %s", self._name, error or repr(error))
+            what = str(error) or repr(error)
+            gen_log.warning("No connection to Redis (%s): %s", self._name, what)
 
 
 def _is_pong(answer: Any) -> bool:
