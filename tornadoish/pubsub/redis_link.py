@@ -68,10 +68,11 @@ class Connector:
 
     def __init__(self, url: str, limits: RedisLimits) -> None:
         redis = import_extra("redis.asyncio.connection", "redis")
+        exceptions = import_extra("redis.exceptions", "redis")
         #: what redis-py raises for a command that the server refuses
-        self.ResponseError: type[Exception] = import_extra(
-            "redis.exceptions", "redis"
-        ).ResponseError
+        self.ResponseError: type[Exception] = exceptions.ResponseError
+        #: what happens to connections
+        self.trouble: tuple[type[Exception], ...] = (OSError, exceptions.RedisError)
         options: dict[str, Any] = redis.parse_url(url)
         options.pop("max_connections", None)  # of a pool
         connection_class = options.pop("connection_class", redis.Connection)
@@ -121,17 +122,18 @@ class Link:
         delay = limits.first_retry
         while True:
             connection = self._connector.make()
-            began = loop.time()
+            good_since = None
             try:
                 async with asyncio.timeout(limits.connect_timeout):
                     await connection.connect()
+                good_since = loop.time()
                 await self._talk(connection)
             except Exception as error:
                 self._tell_trouble(error)
             finally:
                 await self._hang_up(connection)
-            if loop.time() - began > limits.last_retry:
-                delay = limits.first_retry  # it has been good for a while
+            if good_since is not None and loop.time() - good_since > limits.last_retry:
+                delay = limits.first_retry
             await asyncio.sleep(delay * random.uniform(0.5, 1))
             delay = min(2 * delay, limits.last_retry)
 
@@ -205,7 +207,8 @@ class Link:
         if not self._trouble_told:
             self._trouble_told = True
             what = str(error) or repr(error)
-            gen_log.warning("No connection to Redis (%s): %s", self._name, what)
+            bug = not isinstance(error, self._connector.trouble)
+            gen_log.warning("No connection to Redis (%s): %s", self._name, what, exc_info=bug)
 
 
 def _is_pong(answer: Any) -> bool:
