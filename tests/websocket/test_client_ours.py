@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from support import settled
 from web.serving import PATIENCE, until
+from websockets.asyncio.server import ServerConnection
 
 from tornadoish.netutil import Resolver
 from tornadoish.websocket import (
@@ -24,6 +25,7 @@ from tornadoish.websocket import (
 
 from .ours import framework  # noqa: F401 - a fixture
 from .talking import Notes, Serve
+from .test_client import foreign
 
 
 class Echo(WebSocketHandler):
@@ -84,7 +86,7 @@ ACCEPT = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection:
     ],
 )
 async def test_refusals(answer: bytes, code: int) -> None:
-    async with answering(answer) as url:
+    async with answering(answer, close=code == 400) as url:
         with pytest.raises(WebSocketRefusedError) as refused:
             await asyncio.wait_for(websocket_connect(url), PATIENCE)
     assert refused.value.code == code
@@ -174,6 +176,22 @@ async def test_the_next_address_is_tried(serve: Serve) -> None:
 async def test_what_is_no_url(url: str) -> None:
     with pytest.raises(ValueError, match="URL"):
         websocket_connect(url)
+
+
+async def test_closing_does_not_wait_for_the_server(notes: Notes) -> None:
+    async def behave(connection: ServerConnection) -> None:
+        connection.transport.pause_reading()
+        await connection.wait_closed()
+
+    async with foreign(behave) as url:
+        client = await websocket_connect(url)
+        reader = client.read_message()
+        await settled()
+        client.close()
+        await settled()
+        assert reader.done()
+        assert await reader is None
+        assert await client.read_message() is None
 
 
 async def test_wrong_arguments(serve: Serve) -> None:

@@ -15,6 +15,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from tornadoish.http1connection.keeper import ConnectionState
+from tornadoish.web import OutputTransform
 from tornadoish.websocket import WebSocketHandler
 
 from .ours import framework  # noqa: F401 - a fixture
@@ -92,6 +93,9 @@ async def test_a_silent_peer(
     raw, _ = await opened(
         serve, notes, clock, websocket_ping_interval=30, websocket_ping_timeout=timeout
     )
+    raw.text("a")
+    await notes.has("a")
+    notes.clear()
     assert await pinged(raw, clock, 40)
     clock.passes(seconds)
     await settled()
@@ -183,6 +187,19 @@ async def test_a_peer_that_never_closes(serve: Serve, notes: Notes, clock: FakeC
     assert await raw.ended()
     await notes.has(("closed", None, None))
     assert len(notes) == 1
+
+
+async def test_transforms_are_for_answers(serve: Serve, notes: Notes) -> None:
+    class Adding(OutputTransform):
+        def transform_first_chunk(
+            self, status_code: int, headers: Any, chunk: bytes, finishing: bool
+        ) -> tuple[int, Any, bytes]:
+            return status_code, headers, chunk + b"added"
+
+    talk = await serve([("/", Noting, {"notes": notes})], transforms=[Adding])
+    raw = await talk.raw()
+    raw.text("a")
+    await notes.has("a")
 
 
 @pytest.mark.parametrize("interval", [None, 30])
@@ -386,6 +403,27 @@ async def test_a_handler_s_own_way_to_drain(serve: Serve, notes: Notes) -> None:
     assert await draining == 1
     assert await raw.ended()
     assert notes[-2:] == ["cancelled", ("closed", None, None)]
+
+
+async def test_draining_what_never_ends(serve: Serve, notes: Notes) -> None:
+    """Its client has answered the Close, so nobody is left for whom it could work."""
+
+    class Endless(Noting):
+        async def open(self) -> None:  # type: ignore[override]
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                notes("cancelled")
+                raise
+
+    talk = await serve([("/", Endless, {"notes": notes})])
+    raw = await talk.raw()
+    draining = asyncio.ensure_future(talk.server.drain(PATIENCE))
+    assert await raw.close_code() == 1001
+    raw.frames(close_frame(1001))
+    assert await draining == 0
+    await notes.has(("closed", 1001, None))
+    assert notes == ["cancelled", ("closed", 1001, None)]
 
 
 async def test_the_server_s_hook(serve: Serve, notes: Notes) -> None:

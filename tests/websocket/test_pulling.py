@@ -12,6 +12,7 @@ from support import settled
 from web.serving import PATIENCE, by_hand, until
 
 from tornadoish.websocket import IncomingMessage, WebSocketClosedError, WebSocketHandler
+from tornadoish.websocket.inbox import Inbox
 
 from .ours import framework  # noqa: F401 - a fixture
 from .talking import (
@@ -78,6 +79,32 @@ async def test_iterating_ends_with_the_connection(serve: Serve, notes: Notes, ho
     code = {"close": 4000, "1002": 1002, "reset": None}[how]
     await notes.has(("closed", code))
     assert notes == ["end of open", ("closed", code)]
+
+
+async def test_closed_by_somebody_else(serve: Serve, notes: Notes) -> None:
+    """Then what nobody has taken is not given out any more."""
+
+    class Waiting(Iterating):
+        async def open(self) -> None:
+            iterator = aiter(self)
+            notes(self)
+            await event.wait()
+            async for message in iterator:
+                notes(message)
+            notes("end of open")
+
+    event = asyncio.Event()
+    talk = await serve([("/", Waiting, {"notes": notes}), ("/now", Iterating, {"notes": notes})])
+    raw = await talk.raw()
+    raw.text("a", "b")
+    await settled()
+    notes.pop(0).close(4000)
+    event.set()
+    await notes.has("end of open")
+    assert await raw.close_code() == 4000
+    raw.frames(close_frame(4000))
+    await notes.has(("closed", 4000))
+    assert notes == ["end of open", ("closed", 4000)]
 
 
 async def test_in_a_task_of_its_own(serve: Serve, notes: Notes) -> None:
@@ -240,7 +267,11 @@ async def test_what_nobody_reads_is_dropped(serve: Serve, notes: Notes, sizes: l
             async for message in self:
                 notes(message.binary)
 
-    for handler in (Careless, Iterating):
+    class Plain(Careless):
+        def on_message(self, message: IncomingMessage) -> None:  # type: ignore[override]
+            notes(message.binary)
+
+    for handler in (Careless, Iterating, Plain):
         notes.clear()
         raw = await (await serve([("/", handler, {"notes": notes})])).raw()
         raw.frames(*[frame(BINARY, bytes(size)) for size in sizes])
@@ -249,6 +280,20 @@ async def test_what_nobody_reads_is_dropped(serve: Serve, notes: Notes, sizes: l
             assert await raw.close_code() == 4000
         await notes.has(("closed", 4000))
         assert notes == [True] * len(sizes) + [("closed", 4000)]
+
+
+async def test_one_message_after_the_other(serve: Serve, notes: Notes) -> None:
+    class Slow(Parts):
+        async def on_message(self, message: IncomingMessage) -> None:
+            text = await message.read(100)
+            notes(f"begin {text}")
+            await settled()
+            notes(f"end {text}")
+
+    raw = await (await serve([("/", Slow, {"notes": notes})])).raw()
+    raw.text("a", "b", "c")
+    await notes.has("end c")
+    assert notes == ["begin a", "end a", "begin b", "end b", "begin c", "end c"]
 
 
 async def test_iterating_over_parts(serve: Serve, notes: Notes) -> None:
@@ -312,3 +357,42 @@ async def test_a_limit_all_the_same(serve: Serve, notes: Notes) -> None:
     raw.frames(frame(TEXT, "x" * 600, fin=False), frame(CONTINUATION, "x" * 401))
     assert await raw.close_code() == 1009
     await notes.has(("closed", 1009))
+
+
+# ---- The queue between -----------------------------------------------------------------------
+
+
+async def test_a_reader_that_is_cancelled_when_it_is_its_turn() -> None:
+    """The next one has it."""
+    inbox: Inbox[str] = Inbox()
+    first, second = (asyncio.ensure_future(inbox.__anext__()) for _ in range(2))
+    await settled()
+    assert inbox.put("a") is None
+    first.cancel()
+    assert await asyncio.wait_for(second, PATIENCE) == "a"
+    third, fourth = (asyncio.ensure_future(inbox.__anext__()) for _ in range(2))
+    await settled()
+    third.cancel()
+    await settled()
+    inbox.put("b")
+    assert await asyncio.wait_for(fourth, PATIENCE) == "b"
+    inbox.end()
+    with pytest.raises(StopAsyncIteration):
+        await inbox.__anext__()
+
+
+async def test_when_there_is_enough() -> None:
+    inbox: Inbox[str] = Inbox()
+    rooms = [inbox.put("") for _ in range(20)]
+    assert rooms[:15] == [None] * 15
+    assert len(set(rooms[15:])) == 1
+    for _ in range(4):
+        inbox.take()
+    room = rooms[15]
+    assert room is not None
+    assert room.done()
+    large: Inbox[bytes] = Inbox()
+    assert large.put(bytes(60_000)) is None
+    assert large.put(bytes(10_000)) is not None
+    message: Inbox[IncomingMessage] = Inbox()
+    assert message.put(IncomingMessage(True)) is not None

@@ -282,8 +282,6 @@ class Lifetime(Outgoing):
             self.stream.set_deadline(None)
         if self._busy is None:
             self._tell_end()
-        elif self._draining:
-            self._busy.cancel()
 
     def _tell_end(self) -> None:
         delegate = self._delegate

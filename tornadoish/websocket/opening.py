@@ -119,8 +119,6 @@ class _Handshake(HTTPMessageDelegate):
             agreed = self._opening.check(code, headers)
         except HandshakeError as error:
             self._error = WebSocketRefusedError(code, error.message, headers)
-            if code == 101:
-                self.connection.close()
         else:
             self._opened = Opened(self.connection.detach(), agreed, headers)
 
