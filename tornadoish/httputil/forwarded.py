@@ -18,7 +18,9 @@ _QUOTED = r'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*+
 # RFC 7239, 4: forwarded-pair = token "=" value, where value = token / quoted-string
 _PAIR = re.compile(rf"([{TCHAR}]++)=([{TCHAR}]++|{_QUOTED})")
 # RFC 7239, 4: forwarded-element = [ forwarded-pair ] *( ";" [ forwarded-pair ] ); no white space
-_ELEMENT = re.compile(rf"(?:{_PAIR.pattern})?+(?:;(?:{_PAIR.pattern})?+)*+")
+# (No groups: within possessive repeats re fails on some of them, with a SystemError.)
+_ANY_PAIR = rf"[{TCHAR}]++=(?:[{TCHAR}]++|{_QUOTED})"
+_ELEMENT = re.compile(rf"(?:{_ANY_PAIR})?+(?:;(?:{_ANY_PAIR})?+)*+")
 _QUOTED_PAIR = re.compile(r"\\(.)")
 
 # RFC 7239, 6: node = nodename [ ":" node-port ], where nodename is an address; an IPv6 address is
