@@ -17,9 +17,6 @@ from typing import Any
 import pytest
 
 REDIS_SERVER = shutil.which("redis-server")
-needs_redis = pytest.mark.skipif(
-    REDIS_SERVER is None, reason="redis-server is not installed (Debian: redis-server)"
-)
 
 
 class RedisServer:
@@ -98,6 +95,20 @@ class RedisServer:
     def clients(self) -> int:
         """How many connections it has, but for the one that asks."""
         return int(self.ask("INFO", "clients")["connected_clients"]) - 1
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A running Redis server."""
+    pytest.importorskip("redis", reason="redis-py is not installed")
+    if REDIS_SERVER is None:
+        pytest.skip("redis-server is not installed (Debian: redis-server)")
+    server = RedisServer(tmp_path)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 def _free_port() -> int:

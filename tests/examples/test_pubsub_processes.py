@@ -9,31 +9,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
-from redis_server import RedisServer, needs_redis
+from redis_server import RedisServer, redis
 
 from .conftest import Start
 from .running import PATIENCE, Example
 
 pytest.importorskip("websockets", reason="websockets is not installed")
-pytest.importorskip("redis", reason="redis-py is not installed")
 
 from websockets.sync.client import ClientConnection, connect
 
-pytestmark = needs_redis
+__all__ = ["redis"]  # a fixture
 
 SERVER = "../tests/examples/pubsub_server.py"
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path)
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture

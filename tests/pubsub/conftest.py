@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
-from redis_server import REDIS_SERVER, RedisServer
+from redis_server import redis
 
 from tornadoish.pubsub import LocalPubSub, PubSub, RedisPubSub
 
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[RedisServer]:
-    """A running Redis server."""
-    pytest.importorskip("redis", reason="redis-py is not installed")
-    if REDIS_SERVER is None:
-        pytest.skip("redis-server is not installed (Debian: redis-server)")
-    server = RedisServer(tmp_path)
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop()
+__all__ = ["redis"]  # a fixture
 
 
 @pytest.fixture(params=["local", "redis"])

@@ -34,7 +34,7 @@ class RedisLimits:
     #: between the loss of a connection and the next attempt; doubled with each one that fails
     first_retry: float = 0.05
     #: the most of that (a random part of it, up to half, is left out: all processes come back)
-    last_retry: float = 5.0
+    last_retry: float = 2.0
     #: from publish() on until the server has the message
     publish_timeout: float = 5.0
     #: of messages that the server has not confirmed; more cannot be published meanwhile
