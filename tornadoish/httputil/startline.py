@@ -29,7 +29,7 @@ class ResponseStartLine(NamedTuple):
 # fragment mark, which no request target may have (RFC 9112, 3.2; RFC 3986, 4.3).
 REQUEST_LINE = re.compile(rf"([{TCHAR}]++) ([\x21\x22\x24-\x7e]++) (HTTP/[0-9]\.[0-9])")
 # RFC 9112, 4: HTTP-version SP status-code SP [ reason-phrase ]; the last SP is often forgotten.
-STATUS_LINE = re.compile(rf"(HTTP/[0-9]\.[0-9]) ([1-9][0-9]{{2}})(?: ([{FIELD_CHAR}]*+))?+")
+STATUS_LINE = re.compile(rf"(HTTP/[0-9]\.[0-9]) ([1-9][0-9]{{2}})(?: ([{FIELD_CHAR}]*+))?")
 
 
 def parse_request_start_line(line: str) -> RequestStartLine:
