@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,8 +14,11 @@ from .browsing import browser, needs_chromium, watch
 from .conftest import Start
 from .running import Example
 
+pytest.importorskip("websockets", reason="websockets is not installed")
+
 # isort: split
 from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect  # behind the check
+from websockets.sync.client import connect
 
 __all__ = ["browser", "redis"]  # fixtures
 
@@ -156,6 +160,20 @@ def test_who_comes_back_has_missed_nothing(enter: Enter, start: Start) -> None:
     expect(ann.locator(".pending")).to_have_count(0)
     expect(ann.get_by_text("Some messages are missing")).to_have_count(0)
     expect(bob.get_by_text("2 people here")).to_be_visible()
+
+
+def test_what_is_said_twice_is_shown_once(enter: Enter, start: Start) -> None:
+    """A page says again what the server has not confirmed, though it may have been stored."""
+    server = start("chat/app.py", "0")
+    ann = enter(server, "Ann")
+    say(ann, "one")
+    expect(messages(ann)).to_have_text(["one"])
+    nonce = ann.locator("[data-nonce]").get_attribute("data-nonce")
+    with connect(f"ws://127.0.0.1:{server.port}/rooms/lobby") as other:
+        other.send(json.dumps({"type": "join", "name": "Ann", "after": ""}))
+        other.send(json.dumps({"type": "say", "text": "one", "nonce": nonce}))
+        other.send(json.dumps({"type": "say", "text": "two", "nonce": "another"}))
+        expect(messages(ann)).to_have_text(["one", "two"])
 
 
 def test_a_server_is_restarted(enter: Enter, start: Start) -> None:
