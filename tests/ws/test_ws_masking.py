@@ -10,7 +10,7 @@ from ws_reading import KEY, xor
 from tornadoish.ws import masking
 
 SIZES = [*range(20), 125, 126, 255, 256, 257, 258, 4095, 4096, 4097, 4098, 70_001]
-WAYS = [masking.mask, masking.by_integers, masking.by_translation, masking.by_strxor]
+WAYS = [masking.mask, masking.in_python, masking.by_integers, masking.by_translation]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -24,11 +24,6 @@ def test_every_way(way: object, kind: type) -> None:
         assert bytes(way(masked, bytearray(KEY))) == data  # type: ignore[operator]
 
 
-def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(masking, "load_strxor", lambda: None)
-    assert bytes(masking.mask(bytes(100_000), KEY)) == KEY * 25_000
-
-
 def test_a_package_that_is_not_there_or_cannot_be_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     for error in (ImportError, OSError):
 
@@ -36,7 +31,12 @@ def test_a_package_that_is_not_there_or_cannot_be_loaded(monkeypatch: pytest.Mon
             raise error(name)
 
         monkeypatch.setattr(masking, "import_object", fail)
-        assert masking.load_strxor.__wrapped__() is None
+        assert masking.load_in_c.__wrapped__() is None
+
+
+def test_with_the_extra() -> None:
+    pytest.importorskip("websockets.speedups")
+    assert masking.mask is masking.mask_short is masking.load_in_c()
 
 
 def test_keys_go_on() -> None:

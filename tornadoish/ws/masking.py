@@ -1,8 +1,8 @@
 """Masking (RFC 6455, 5.3): XOR with four bytes, at C speed with what Python has.
 
 Up to some hundred bytes one XOR of two integers is quickest; beyond that, a translation of every
-fourth byte, for integers cost more per byte. For long messages pycryptodome's ``strxor`` is used
-where it is installed (the extra ``websocket``): with 64 KiB it takes a tenth of the time.
+fourth byte, for integers cost more per byte. Where the package ``websockets`` is installed (the
+extra ``websocket``), its function in C is used instead, at a tenth of the time.
 ``benchmarks/websocket_core.py --masking`` compares. Pure functions.
 """
 
@@ -20,8 +20,6 @@ Key = bytes | bytearray
 
 #: bytes up to which integers are quicker than a translation
 SHORT: Final = 256
-#: bytes from which on ``strxor`` is quicker
-LONG: Final = 4096
 
 #: For each byte the table that XORs with it; 64 KiB, made with the first longer message.
 _tables: list[bytes] = []
@@ -32,14 +30,9 @@ def new_key() -> bytes:
     return secrets.token_bytes(4)
 
 
-def mask(data: Bytes, key: Key) -> bytes | bytearray:
-    """``data`` masked, or unmasked, with ``key``, which begins at its first byte."""
-    size = len(data)
-    if size <= SHORT:
-        return by_integers(data, key)
-    if size < LONG or load_strxor() is None:
-        return by_translation(data, key)
-    return by_strxor(data, key)
+def in_python(data: Bytes, key: Key) -> bytes | bytearray:
+    """The quicker one of the two ways that need nothing."""
+    return by_integers(data, key) if len(data) <= SHORT else by_translation(data, key)
 
 
 def by_integers(data: Bytes, key: Key) -> bytes:
@@ -71,20 +64,16 @@ def rotated(key: bytes, count: int) -> bytes:
     return key[shift:] + key[:shift] if shift else key
 
 
-# -- with pycryptodome
-
-
-def by_strxor(data: Bytes, key: Key) -> bytes:
-    """One call, where ``load_strxor`` has found what it needs."""
-    size = len(data)
-    strxor: Callable[[Bytes, Bytes], bytes] = load_strxor()
-    return strxor(data, (key * (size + 3 >> 2))[:size])
-
-
 @lru_cache(maxsize=1)
-def load_strxor() -> Any:
-    """``Crypto.Util.strxor.strxor``; None where it is not."""
+def load_in_c() -> Any:
+    """``websockets.speedups.apply_mask``; None where it is not."""
     try:
-        return import_object("Crypto.Util.strxor.strxor")
+        return import_object("websockets.speedups.apply_mask")
     except (ImportError, OSError):  # OSError: its library cannot be loaded
         return None
+
+
+#: ``mask(data, key)``: ``data`` masked, or unmasked, with ``key``, which begins at its first byte
+mask: Callable[[Bytes, Key], bytes | bytearray] = load_in_c() or in_python
+#: the same for no more than SHORT bytes
+mask_short: Callable[[Bytes, Key], bytes] = load_in_c() or by_integers

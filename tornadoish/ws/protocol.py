@@ -40,7 +40,7 @@ from tornadoish.ws.frames import (
     Head,
     read_head,
 )
-from tornadoish.ws.masking import SHORT, by_integers, mask, rotated
+from tornadoish.ws.masking import SHORT, mask, mask_short, rotated
 from tornadoish.ws.sending import Sender
 from tornadoish.ws.states import (
     CLOSING,
@@ -201,7 +201,7 @@ class Protocol(Sender):
         payload = data[start:end]
         if mask_bit:
             key = data[start - 4 : start]
-            payload = by_integers(payload, key) if length <= SHORT else mask(payload, key)
+            payload = mask_short(payload, key) if length <= SHORT else mask(payload, key)
         if end == len(data):
             buffer.clear()
         else:
