@@ -61,6 +61,10 @@ class _InLine:
         self.placed = placed
 
 
+#: the line in front of those whom nobody waits for: a deque weighs more than half a kilobyte
+_NOBODY: deque[_InLine] = deque()
+
+
 class Subscription:
     """``async with pubsub.subscribe("news") as subscription: async for item in subscription: ...``
 
@@ -89,7 +93,7 @@ class Subscription:
         self._behind = False  # it has lost something, and not yet caught up
         self._reader: asyncio.Future[None] | None = None
         # What waits for room in the queue, because publishers wait for this subscription.
-        self._line: deque[_InLine] = deque()
+        self._line: deque[_InLine] = deque() if bounds.wait else _NOBODY
         self._timer: asyncio.TimerHandle | None = None
         # Channels of which something may be missed at this time; and whether it certainly was.
         self._unheard: set[str] = set()
