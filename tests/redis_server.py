@@ -5,6 +5,7 @@ It can be killed, started again on the same port, and frozen.
 
 from __future__ import annotations
 
+import random
 import shutil
 import signal
 import socket
@@ -112,6 +113,12 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
 
 
 def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """One that stays free while the server is down: not of those that the system gives to clients,
+    where one that tries to connect might even get itself."""
+    for port in random.sample(range(20_000, 32_000), 100):
+        try:
+            with socket.create_server(("127.0.0.1", port)):
+                return port
+        except OSError:
+            pass
+    raise AssertionError("no port is free")
