@@ -9,6 +9,8 @@ that does not take, apart from a few words, is not said.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import faulthandler
 import json
 import os
 import socket
@@ -35,6 +37,7 @@ try:
 except ImportError:  # Windows, which has no supervisor either
     resource = None  # type: ignore[assignment]
 
+_PAGE_BYTES = 4096 if resource is None else resource.getpagesize()
 _FAILED_CHARACTERS = 8_000  # of a message that says why a worker does not start
 _FAILED_SECONDS = 2.0  # in which the supervisor must have taken it
 
@@ -74,11 +77,14 @@ class WorkerLink:
         """The link that this process has inherited; None if it is no supervisor's worker.
 
         Can be had once: the variable is removed, so that processes which the worker starts do not
-        take themselves for workers, and none of them inherits the descriptors.
+        take themselves for workers, and none of them inherits the descriptors. From now on a worker
+        that is killed for its silence (SIGABRT) shows on standard error where it was.
         """
         value = os.environ.pop(VARIABLE, None)
         if value is None:
             return None
+        with contextlib.suppress(AttributeError, OSError, RuntimeError, ValueError):
+            faulthandler.enable()  # none of these: standard error is a file
         told = json.loads(value)
         numbers = [told["link"], *told["sockets"]]
         for number in numbers:
@@ -204,7 +210,9 @@ def resident_bytes() -> int:
     most that ever was."""
     try:
         with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[1]) * resource.getpagesize()
+            return int(file.read().split()[1]) * _PAGE_BYTES
     except (OSError, IndexError, ValueError):
+        if resource is None:
+            return 0
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else peak * 1024
