@@ -2,6 +2,7 @@
 
 from tornadoish.http1connection.connection import HTTP1Connection
 from tornadoish.http1connection.keeper import ConnectionState
+from tornadoish.http1connection.observed import Observation, ObservedServerConnection
 from tornadoish.http1connection.parameters import HTTP1ConnectionParameters
 from tornadoish.http1connection.server import HTTP1ServerConnection
 
@@ -10,4 +11,6 @@ __all__ = [
     "HTTP1Connection",
     "HTTP1ConnectionParameters",
     "HTTP1ServerConnection",
+    "Observation",
+    "ObservedServerConnection",
 ]

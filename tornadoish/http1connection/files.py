@@ -25,6 +25,7 @@ async def write_file(message: Message, fd: int, offset: int, count: int) -> None
             sent = await send_file(stream, fd, offset, count)
         finally:
             writer.take_back(sent)
+            message.file_sent(sent)
             # After an error nobody knows how much of it is on its way: the answer stays incomplete.
             if sent < count and not stream.closed():
                 message.abort()

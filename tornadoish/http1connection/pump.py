@@ -448,7 +448,7 @@ class MessagePump:
             else:
                 writer.answer("", "HTTP/1.1", persists=False)
             writer_line = ResponseStartLine("", error.status, responses.get(error.status, "Error"))
-            body = f"{error.status} {writer_line.reason}: {error.message}\n".encode()
+            body = refusal_body(error)
             headers = HTTPHeaders(
                 {
                     "Content-Type": "text/plain; charset=utf-8",
@@ -558,6 +558,12 @@ class MessagePump:
             if self._pace is None:
                 self._body_begins()
             cast(BodyPace, self._pace).allow(seconds)
+
+
+def refusal_body(error: HTTPInputError) -> bytes:
+    """What a client is told with the status of ``error``."""
+    reason = responses.get(error.status, "Error")
+    return f"{error.status} {reason}: {error.message}\n".encode()
 
 
 async def _await(awaitable: Awaitable[None]) -> None:

@@ -19,8 +19,8 @@ The life of a request, told once:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from typing import Any, cast
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar, cast
 
 from tornadoish.http1.reader import Head
 from tornadoish.http1.states import BODY, HEAD, SWITCHED
@@ -64,6 +64,9 @@ class HTTP1ServerConnection(MessagePump):
         "keeper",
         "keeps_alive",
     )
+
+    #: what a request and its answer are made of
+    _make_message: ClassVar[Callable[..., HTTP1Connection]] = HTTP1Connection.for_request
 
     def __init__(
         self,
@@ -162,7 +165,7 @@ class HTTP1ServerConnection(MessagePump):
         if stream.clock is not None and stream.clock.now > self._expires:
             self.keeps_alive = False
         self.writer.answer(line[0], line[2], reader.persists and self.keeps_alive)
-        message = HTTP1Connection.for_request(self, stream, params, self.context)
+        message = self._make_message(self, stream, params, self.context)
         self.message = message
         if self.keeper.attentive:
             self.keeper.tell(self, ConnectionState.ACTIVE)

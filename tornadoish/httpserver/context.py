@@ -104,27 +104,27 @@ def _ip_of(address: Any) -> str | None:
 class _ProxyAdapter(HTTPMessageDelegate):
     """Gives a request the context that a proxy's header fields describe."""
 
-    __slots__ = ("_connection", "_delegate", "_proxies")
+    __slots__ = ("_connection", "_proxies", "delegate")
 
     def __init__(self, delegate: HTTPMessageDelegate, request_conn: Any, proxies: Proxies) -> None:
         self._connection = request_conn
-        self._delegate = delegate
+        self.delegate = delegate
         self._proxies = proxies
 
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> Awaitable[None] | None:
         self._connection.context = self._connection.context.forwarded(headers, self._proxies)
-        return self._delegate.headers_received(start_line, headers)
+        return self.delegate.headers_received(start_line, headers)
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
-        return self._delegate.data_received(chunk)
+        return self.delegate.data_received(chunk)
 
     def trailers_received(self, trailers: HTTPHeaders) -> Awaitable[None] | None:
-        return tell_trailers(self._delegate, trailers)
+        return tell_trailers(self.delegate, trailers)
 
     def finish(self) -> Awaitable[None] | None:
-        return self._delegate.finish()
+        return self.delegate.finish()
 
     def on_connection_close(self) -> None:
-        self._delegate.on_connection_close()
+        self.delegate.on_connection_close()

@@ -11,11 +11,13 @@ import ssl
 import weakref
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Self, cast
 
 from tornadoish.http1.limits import Limits
 from tornadoish.http1connection import HTTP1ConnectionParameters, HTTP1ServerConnection
 from tornadoish.http1connection.keeper import ConnectionHook, Keeper
+from tornadoish.http1connection.observed import Observation, ObservedServerConnection, tell
 from tornadoish.http1connection.server import FIRST_REQUEST_SECONDS
 from tornadoish.httpserver.context import HTTPRequestContext, _ProxyAdapter
 from tornadoish.httpserver.proxies import Proxies
@@ -24,6 +26,7 @@ from tornadoish.httputil import (
     HTTPMessageDelegate,
     HTTPServerConnectionDelegate,
     HTTPServerRequest,
+    Observer,
 )
 from tornadoish.iostream import NEVER, IOStream
 from tornadoish.log import app_log, gen_log
@@ -71,6 +74,8 @@ class HTTPServer(TCPServer, HTTPServerConnectionDelegate):
     :param proxy_protocol: see :class:`TCPServer` (ours alone, not Tornado's).
     :param limits: every bound of the server and its connections (ours alone, not Tornado's); the
         parameters above count before it.
+    :param observers: who is told of connections, requests and answers (ours alone): access log,
+        metrics, traces. Without any, nothing is done for them.
     :param connection_hook: called with each connection and each of its states (ours alone): for
         metrics and logs. It must be quick.
     """
@@ -95,6 +100,7 @@ class HTTPServer(TCPServer, HTTPServerConnectionDelegate):
         proxy_protocol: Iterable[str] | TrustedNetworks | None = None,
         limits: Limits | None = None,
         connection_hook: ConnectionHook | None = None,
+        observers: Iterable[Observer] = (),
     ) -> None:
         params = HTTP1ConnectionParameters(
             decompress=decompress_request,
@@ -134,6 +140,11 @@ class HTTPServer(TCPServer, HTTPServerConnectionDelegate):
                 trusted_proxies=trusted_proxies,
                 trusted_downstream=trusted_downstream,
             )
+        observers = tuple(observers)
+        self._observation = Observation(observers)
+        self._make_connection: Callable[..., HTTP1ServerConnection] = HTTP1ServerConnection
+        if observers:
+            self._make_connection = partial(ObservedServerConnection, self._observation)
         self._connections: set[HTTP1ServerConnection] = set()
         # Streams that somebody has detached, as far as they are still there.
         self._detached: weakref.WeakSet[IOStream] = weakref.WeakSet()
@@ -202,6 +213,7 @@ class HTTPServer(TCPServer, HTTPServerConnectionDelegate):
     async def _tell_application(self, grace: float) -> None:
         """The application is the first to hear that the server stops."""
         self._keeper.draining = True
+        tell(self._observation.draining)
         callback = self.request_callback
         if not isinstance(callback, HTTPServerConnectionDelegate):
             return
@@ -266,10 +278,13 @@ class HTTPServer(TCPServer, HTTPServerConnectionDelegate):
 
     def handle_stream(self, stream: IOStream, address: Any) -> Awaitable[None] | None:
         context = HTTPRequestContext(stream, address, self.protocol, self.trusted_downstream)
-        connection = HTTP1ServerConnection(stream, self.conn_params, context, self._keeper)
+        connection = self._make_connection(stream, self.conn_params, context, self._keeper)
         self._connections.add(connection)
         connection.start_serving(self)
         return None
+
+    def limit_reached(self, name: str) -> None:
+        tell(self._observation.limit_reached, name)
 
     def plaintext_on_tls(self, first_bytes: bytes) -> bytes | None:
         return _SPEAKS_HTTPS if first_bytes[:1].isalpha() else None  # as a method does

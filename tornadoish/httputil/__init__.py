@@ -28,6 +28,7 @@ from tornadoish.httputil.headers import HTTPHeaders
 from tornadoish.httputil.multipart import MultipartParser, PartHead
 from tornadoish.httputil.multipart_delegate import MultipartDelegate
 from tornadoish.httputil.negotiation import choose_coding, choose_media_type, quality_list
+from tornadoish.httputil.observing import Ended, Exchange, Observer
 from tornadoish.httputil.request import HTTPServerRequest
 from tornadoish.httputil.startline import (
     RequestStartLine,
@@ -45,6 +46,8 @@ from tornadoish.httputil.urls import (
 )
 
 __all__ = [
+    "Ended",
+    "Exchange",
     "HTTPConnection",
     "HTTPFile",
     "HTTPHeaders",
@@ -56,6 +59,7 @@ __all__ = [
     "HTTPServerRequest",
     "MultipartDelegate",
     "MultipartParser",
+    "Observer",
     "ParseBodyConfig",
     "ParseMultipartConfig",
     "ParseUrlEncodedConfig",

@@ -66,6 +66,9 @@ class Message(HTTPConnection):
             # Only then: where the answer has been finished, that may have been in this context.
             self.variables.run(_guarded, callback)
 
+    def file_sent(self, count: int) -> None:
+        """So many bytes of a file have gone out as body, not by :meth:`write`."""
+
     def let_body_go(self) -> None:
         """Nobody needs what may come of the body any more: tell whoever asked for it, once."""
         callback, self._body_callback = self._body_callback, None

@@ -82,6 +82,8 @@ class HTTPServerRequest:
     #: what of ``path`` leads to the application that answers, if it is mounted (``routing.Mount``)
     #: somewhere in another: "/blog", say; else "" (ours alone, not Tornado's)
     root_path: str = ""
+    #: the rule by which a router has found who answers, if one has (ours alone, not Tornado's)
+    route: Any = None
     #: fields that came behind a chunked body, if any (ours alone, not Tornado's)
     trailers: HTTPHeaders | None = None
     _start_time: float
@@ -344,6 +346,14 @@ class HTTPServerRequest:
                 except CookieError:
                     continue  # a name that a Morsel will not carry: no cookie of ours
         return cookies
+
+    @property
+    def route_pattern(self) -> str:
+        """The pattern of ``route``, behind the prefix it is mounted at; "" if there is none or it
+        does not go by the path (ours alone, not Tornado's). For metrics and logs: there are no more
+        of them than the application has routes."""
+        pattern: str = getattr(self.route, "path_pattern", "")
+        return self.root_path + pattern if pattern else ""
 
     # -- its life
 

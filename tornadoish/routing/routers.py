@@ -90,7 +90,7 @@ class ReversibleRouter(Router):
 class _RoutingDelegate(HTTPMessageDelegate):
     """Chooses a delegate when the head arrives, then is only a wire to it."""
 
-    __slots__ = ("delegate", "request_conn", "router", "server_conn")
+    __slots__ = ("delegate", "request", "request_conn", "router", "server_conn")
 
     def __init__(self, router: Router, server_conn: object, request_conn: HTTPConnection) -> None:
         self.router = router
@@ -103,7 +103,7 @@ class _RoutingDelegate(HTTPMessageDelegate):
     ) -> Awaitable[None] | None:
         if not isinstance(start_line, RequestStartLine):
             raise TypeError(f"a router takes requests, not {start_line!r}")
-        request = HTTPServerRequest.of_message(
+        request = self.request = HTTPServerRequest.of_message(
             self.request_conn, self.server_conn, start_line, headers
         )
         delegate = self.router.find_handler(request)
@@ -289,6 +289,8 @@ class RuleRouter(Router):
             else:
                 delegate = self.get_target_delegate(rule.target, request)
             if delegate is not None:
+                if request.route is None:  # else a router within has said more
+                    request.route = rule
                 return delegate
         return None
 

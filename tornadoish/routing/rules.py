@@ -37,6 +37,15 @@ class Rule:
         self.target_kwargs: dict[str, Any] = target_kwargs or {}
         self.name = name
 
+    @property
+    def path_pattern(self) -> str:
+        """The pattern of the paths that it is for, as it was given but for anchors; "" if it does
+        not go by the path. Ours alone, not Tornado's."""
+        matcher = self.matcher
+        if not isinstance(matcher, PathMatches):
+            return ""
+        return matcher.template or matcher.regex.pattern.removeprefix("^").removesuffix("$")
+
     def reverse(self, *args: Any, **named: Any) -> str | None:
         """Return the URL that the matcher makes of ``args``, or None if it makes none."""
         return self.matcher.reverse(*args, **named)

@@ -51,6 +51,8 @@ class Host(Protocol):
 
     def _stream_opened(self, stream: IOStream, address: Any) -> None: ...
 
+    def limit_reached(self, name: str) -> None: ...
+
     def plaintext_on_tls(self, first_bytes: bytes) -> bytes | None: ...
 
 
@@ -60,8 +62,8 @@ class Opening:
     :param address: the peer's, as ``accept`` gives it.
     """
 
-    __slots__ = ("_address", "_header", "_host", "_place", "_sock", "_stream", "looks_first",
-                 "task")  # fmt: skip
+    __slots__ = ("_address", "_deadline", "_header", "_host", "_place", "_sock", "_stream",
+                 "looks_first", "task")  # fmt: skip
 
     def __init__(self, host: Host, sock: socket.socket, address: Any, place: Place) -> None:
         self._host = host
@@ -70,6 +72,7 @@ class Opening:
         self._place = place
         self._stream: IOStream | None = None
         self._header: ProxyHeader | None = None
+        self._deadline = 0.0  # if the peer has to say something first
         is_proxy = host._proxy_networks is not None and _ip(address) in host._proxy_networks
         #: whether it depends on the peer when this is over
         self.looks_first = is_proxy or host._tls_context is not None
@@ -87,7 +90,7 @@ class Opening:
 
     async def _look_and_open(self, is_proxy: bool) -> None:
         timeout = self._host.ssl_handshake_timeout
-        deadline = asyncio.get_running_loop().time() + timeout
+        deadline = self._deadline = asyncio.get_running_loop().time() + timeout
         context = self._host._tls_context
         try:
             async with asyncio.timeout_at(deadline):
@@ -138,6 +141,8 @@ class Opening:
             gen_log.warning("Malformed PROXY header from %s: %s", self._peer(), error)
         elif isinstance(error, OSError):
             gen_log.debug("Connection of %s was not opened: %r", self._peer(), error)
+            if self._deadline and asyncio.get_running_loop().time() >= self._deadline:
+                self._host.limit_reached("handshake_seconds")
         else:
             app_log.error("Connection of %s was not opened", self._peer(), exc_info=error)
 
@@ -208,6 +213,7 @@ class Opening:
 
     def _say_refused(self) -> None:
         gen_log.info("%s has as many connections as one address may have", self._peer())
+        self._host.limit_reached("connections_per_address")
 
     def _peer(self) -> str:
         return _ip(self._address) or "a Unix socket's peer"

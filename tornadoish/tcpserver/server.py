@@ -309,6 +309,7 @@ class TCPServer:
             listener.accept(how)
         if how is PAUSED and not self._full:
             self._full = True
+            self.limit_reached("connections")
             gen_log.warning("%d connections: accepting pauses until some close", self.connections)
 
     def _accepted(self, sock: socket.socket, address: Any) -> None:
@@ -349,6 +350,7 @@ class TCPServer:
             self._stream_opened(stream, address)
         else:
             gen_log.info("%s has as many connections as one address may have", address[0])
+            self.limit_reached("connections_per_address")
             stream.on_open = None
             stream.abort()
 
@@ -395,6 +397,14 @@ class TCPServer:
             it (``proxy_protocol``).
         """
         raise NotImplementedError
+
+    def limit_reached(self, name: str) -> None:
+        """A bound was reached and somebody feels it; override to hear of it. It must be quick.
+        (Ours alone, not Tornado's.)
+
+        :param name: "connections" (accepting pauses), "connections_per_address" (a connection is
+            closed), or "handshake_seconds" (likewise).
+        """
 
     def plaintext_on_tls(self, first_bytes: bytes) -> bytes | None:
         """Somebody connects to a TLS server and speaks something else: what to answer in the clear
