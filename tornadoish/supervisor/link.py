@@ -38,6 +38,7 @@ except ImportError:  # Windows, which has no supervisor either
     resource = None  # type: ignore[assignment]
 
 _PAGE_BYTES = 4096 if resource is None else resource.getpagesize()
+_BACKLOG = 1024  # connections that may wait to be accepted
 _FAILED_CHARACTERS = 8_000  # of a message that says why a worker does not start
 _FAILED_SECONDS = 2.0  # in which the supervisor must have taken it
 
@@ -46,7 +47,7 @@ class WorkerLink:
     """The way to the supervisor. All but :meth:`failed` belongs to the event loop's thread."""
 
     __slots__ = ("_beat_seconds", "_figures", "_grace", "_loop", "_messages", "_on_drain",
-                 "_sock", "_timer", "_unsent", "slot", "sockets")  # fmt: skip
+                 "_sock", "_sockets", "_timer", "_unsent", "slot")  # fmt: skip
 
     def __init__(
         self,
@@ -59,8 +60,7 @@ class WorkerLink:
     ) -> None:
         sock.setblocking(False)
         self._sock = sock
-        #: the listening sockets that the supervisor has made; they belong to the worker
-        self.sockets = sockets
+        self._sockets = sockets
         #: the worker's place, 0 to the number of workers - 1
         self.slot = slot
         self._beat_seconds = beat_seconds
@@ -97,6 +97,15 @@ class WorkerLink:
             beat_seconds=told["beat_seconds"],
             grace_seconds=told["grace_seconds"],
         )
+
+    @property
+    def sockets(self) -> list[socket.socket]:
+        """The sockets that the supervisor has made; they belong to the worker. Ask for them when
+        the application has started: from then on, at the latest, they listen."""
+        for sock in self._sockets:
+            if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                sock.listen(_BACKLOG)
+        return self._sockets
 
     def start(
         self, on_drain: Callable[[float], object], figures: Callable[[], Figures] = Figures

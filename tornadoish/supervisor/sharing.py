@@ -1,6 +1,14 @@
-"""Which worker listens on which socket.
+"""Sharing: which worker listens on which socket.
 
-Used by the supervisor, before it starts workers.
+Made by the supervisor, before it starts workers. It opens and closes sockets and never accepts.
+
+Either all workers accept from one socket, or each slot has a socket of its own on the same address
+(SO_REUSEPORT) and the kernel picks one by a hash of a connection's addresses. Measured with
+``benchmarks/worker_balance.py`` on four workers, as the part of 64 connections made at once that
+the busiest worker got (one fourth would be just): 39 to 92 % with one socket, as whoever is woken
+first takes all that there are, against 28 to 38 %. The price: who waits in the queue of a worker
+that hangs is served by no other one. The supervisor kills such a worker, and its successor serves
+the queue; and a slot in which nobody can stay is parked: its queue is closed.
 """
 
 from __future__ import annotations
@@ -8,46 +16,101 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-_BACKLOG = 1024
+from tornadoish.log import gen_log
 
 
-def sockets_of_slots(
-    sockets: Sequence[socket.socket], slots: int, split: bool
-) -> list[list[socket.socket]]:
-    """For each slot the sockets of its workers.
+class _Address(NamedTuple):
+    family: socket.AddressFamily
+    sockaddr: Any
+    ipv6_only: int
 
-    :param split: give each slot a TCP socket of its own on each address (SO_REUSEPORT: the kernel
-        picks one by a hash of the connection's addresses). Only Linux balances them, so elsewhere,
-        as for Unix sockets, all slots share one.
-    :raises OSError: no further socket can be bound.
+
+class Sharing:
+    """The listening sockets of all slots.
+
+    :param sockets: sockets that listen; from now on they are this object's.
+    :param split: give each slot a TCP socket of its own on each address. Where that cannot be, as
+        with Unix sockets, outside of Linux, or with a socket that another user has opened, all
+        slots share one.
     """
-    groups = [list(sockets)]
-    for _ in range(1, slots):
-        groups.append([_sibling(sock) if split and _can_split(sock) else sock for sock in sockets])
-    return groups
+
+    __slots__ = ("_addresses", "_groups", "_sockets")
+
+    def __init__(self, sockets: Sequence[socket.socket], slots: int, split: bool) -> None:
+        self._sockets = list(sockets)
+        self._addresses: list[_Address] | None = None
+        #: by slot: its own sockets; None: it has none at the moment
+        self._groups: list[list[socket.socket] | None] = [self._sockets] * slots
+        if split and slots > 1 and all(_can_split(sock) for sock in sockets):
+            self._split()
+
+    def _split(self) -> None:
+        addresses = [_address_of(sock) for sock in self._sockets]
+        for sock in self._sockets:
+            # Each was bound without it, so whoever listened there already was noticed. Set now, it
+            # lets in sockets of this user that have it set before they are bound: the siblings.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        try:
+            further = [_siblings(addresses) for _ in self._groups[1:]]
+        except OSError as error:
+            gen_log.info("All workers share one socket: no further one can be bound (%s)", error)
+        else:
+            self._addresses = addresses
+            self._groups[1:] = further
+
+    def of(self, slot: int) -> list[socket.socket]:
+        """The sockets that a worker in this slot is to inherit. They need not listen yet: a queue
+        begins when there is somebody to serve it (``WorkerLink.sockets``).
+
+        :raises OSError: the slot was parked, and its sockets cannot be bound anew.
+        """
+        group = self._groups[slot]
+        if group is None:
+            group = self._groups[slot] = _siblings(self._addresses or [])
+        return group
+
+    def park(self, slot: int) -> None:
+        """Nobody serves here for a while: the kernel is to ask other slots."""
+        group = self._groups[slot]
+        if self._addresses is not None and group is not None:
+            self._groups[slot] = None
+            for sock in group:
+                sock.close()
+
+    def close(self) -> None:
+        for group in self._groups:
+            for sock in group or []:
+                sock.close()
 
 
 def _can_split(sock: socket.socket) -> bool:
     return sys.platform == "linux" and sock.family in (socket.AF_INET, socket.AF_INET6)
 
 
-def _sibling(sock: socket.socket) -> socket.socket:
-    """Another socket that listens on the same address."""
-    # The first was bound without it, so whoever listens there already was noticed. Set now, it lets
-    # in sockets of this user that set it before they are bound, such as this one.
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    sibling = socket.socket(sock.family, socket.SOCK_STREAM)
+def _address_of(sock: socket.socket) -> _Address:
+    only = 0
+    if sock.family == socket.AF_INET6:
+        only = sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+    return _Address(sock.family, sock.getsockname(), only)
+
+
+def _siblings(addresses: Sequence[_Address]) -> list[socket.socket]:
+    """Further sockets on these addresses, bound only."""
+    siblings: list[socket.socket] = []
     try:
-        sibling.setblocking(False)
-        sibling.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sibling.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if sock.family == socket.AF_INET6:
-            only = sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
-            sibling.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
-        sibling.bind(sock.getsockname())
-        sibling.listen(_BACKLOG)
+        for family, sockaddr, ipv6_only in addresses:
+            sock = socket.socket(family, socket.SOCK_STREAM)
+            siblings.append(sock)
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, ipv6_only)
+            sock.bind(sockaddr)
     except BaseException:
-        sibling.close()
+        for sock in siblings:
+            sock.close()
         raise
-    return sibling
+    return siblings

@@ -7,26 +7,19 @@ process.
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Sequence
-
 from tornadoish.supervisor.policy import Policy
 from tornadoish.supervisor.worker import GONE, SERVING, STARTING, Worker
 
 
 class Slot:
-    """One worker's place.
-
-    :param sockets: the listening sockets that whoever is here inherits.
-    """
+    """One worker's place."""
 
     __slots__ = ("_policy", "coming", "failures", "index", "leaving", "not_before", "serving",
-                 "sockets", "wanted")  # fmt: skip
+                 "wanted")  # fmt: skip
 
-    def __init__(self, index: int, sockets: Sequence[socket.socket], policy: Policy) -> None:
+    def __init__(self, index: int, policy: Policy) -> None:
         self._policy = policy
         self.index = index
-        self.sockets = sockets
         self.serving: Worker | None = None
         #: who starts; takes over from ``serving`` when it is ready
         self.coming: Worker | None = None

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from tornadoish.log import app_log, gen_log
 from tornadoish.supervisor.children import reap_orphans
 from tornadoish.supervisor.policy import Policy, WorkerView
-from tornadoish.supervisor.sharing import sockets_of_slots
+from tornadoish.supervisor.sharing import Sharing
 from tornadoish.supervisor.slot import Slot
 from tornadoish.supervisor.systemd import Notifier
 from tornadoish.supervisor.worker import (
@@ -54,7 +54,8 @@ class Supervisor:
         service manager. The supervisor owns them from now on.
     :param workers: how many processes serve at a time.
     :param policy: bounds and times.
-    :param split: see :func:`~tornadoish.supervisor.sharing.sockets_of_slots`.
+    :param split: each worker has a socket of its own on each address, if that can be: connections
+        are shared out evenly (``sharing.py`` has the figures). Else all accept from the same.
     :param notifier: who hears when all are ready, and so on; default: nobody.
     :param on_gone: called with the process id of each worker that has ended.
     :raises ValueError: ``workers`` is below 1.
@@ -68,7 +69,7 @@ class Supervisor:
         *,
         workers: int,
         policy: Policy | None = None,
-        split: bool = False,
+        split: bool = True,
         notifier: Notifier | None = None,
         on_gone: Callable[[int], object] | None = None,
     ) -> None:
@@ -80,8 +81,8 @@ class Supervisor:
         self._policy = policy or Policy()
         self._notifier = notifier or Notifier()
         self._on_gone = on_gone
-        groups = sockets_of_slots(sockets, workers, split)
-        self._slots = [Slot(index, group, self._policy) for index, group in enumerate(groups)]
+        self._sharing = Sharing(sockets, workers, split)
+        self._slots = [Slot(index, self._policy) for index in range(workers)]
         self._state = _BEGINNING
         self._generation = 0
         self._status = 0
@@ -231,7 +232,7 @@ class Supervisor:
         try:
             slot.coming = Worker(
                 self._command,
-                slot.sockets,
+                self._sharing.of(slot.index),
                 slot=slot.index,
                 generation=self._generation,
                 policy=self._policy,
@@ -325,7 +326,10 @@ class Supervisor:
         if slot.failures >= self._policy.attempts and not serving:
             times = f"{slot.failures} times in a row"
             self._give_up(f"worker {slot.index} could not stay, {times}: {why}", status)
-        elif slot.failures:
+            return
+        if slot.failures > 1 and slot.serving is None and serving:
+            self._sharing.park(slot.index)
+        if slot.failures:
             wait = max(0.0, slot.not_before - asyncio.get_running_loop().time())
             gen_log.info("Worker %d is started anew in %.1f seconds", slot.index, wait)
 
@@ -342,8 +346,7 @@ class Supervisor:
         self._notifier.stopping(self.reason or "draining")
         # What has come is taken in by the workers. Once the last has let go of a socket as well,
         # whoever comes is refused at once, and can try elsewhere.
-        for sock in {sock for slot in self._slots for sock in slot.sockets}:
-            sock.close()
+        self._sharing.close()
         for worker in self._workers():
             worker.drain()
         self._woken.set()
