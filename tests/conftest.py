@@ -7,6 +7,7 @@ The others do not depend on the loop: they run with asyncio's alone, not again i
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib.util
 import inspect
 import os
@@ -77,6 +78,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if is_asynchronous(item):
             item.add_marker(skip)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    # Many tests collect garbage to see that nothing is left. All that is there by now stays to the
+    # end: it need not be looked at each time, which is most of the time of a short test.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

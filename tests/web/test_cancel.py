@@ -162,6 +162,7 @@ async def test_not_when_it_has_been_answered(serve: Serve) -> None:
     peer = await ask(site, events, *GET, "Connection: close")
     assert (await peer.answer()).status == 200
     assert await peer.ended()
+    peer.close()
     await gone(site)
     assert events == ["begin", "end", "finish"]
 

@@ -507,4 +507,5 @@ async def test_a_drain_waits_for_it(serve: Serve, slow: type[Slow]) -> None:
     slow.gate.set()
     answer = await peer.answer()
     assert (plain(answer), answer.get("Connection")) == (LARGE, "close")
+    peer.close()
     assert await drained == 0

@@ -31,7 +31,6 @@ class Servers:
         asyncio.get_running_loop().set_exception_handler(
             lambda _, context: self.unheard.append(context)
         )
-        gc.freeze()  # what was there before need not be looked through at the end
 
     def make(self, handle: Callable[..., Any] | None = None, **options: Any) -> Any:
         """A server of a subclass whose handle_stream is ``handle(stream)``."""
@@ -70,12 +69,6 @@ class Servers:
         return peer
 
     async def close(self) -> None:
-        try:
-            await self._close()
-        finally:
-            gc.unfreeze()
-
-    async def _close(self) -> None:
         for peer in self._peers:
             peer.close()
         for server in self._servers:

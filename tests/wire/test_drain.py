@@ -124,6 +124,7 @@ async def test_what_has_reached_the_host_is_answered(serve: Serve, data: bytes) 
         answer = await client.response()
         assert (answer.status, answer.headers["connection"]) == (200, "close")
         assert await client.eof() == b""
+        client.writer.close()
         assert await soon(draining) == 0
     assert len(app.delegates) == 2
 
@@ -161,6 +162,7 @@ async def test_half_a_head_may_become_a_whole_one(serve: Serve, first: bool) -> 
         await client.send(request[10:])
         answer = await client.response()
         assert (answer.status, answer.headers["connection"]) == (200, "close")
+        client.writer.close()
         assert await soon(draining) == 0
 
 
@@ -179,6 +181,7 @@ async def test_a_delegate_that_takes_its_time(serve: Serve) -> None:
         answer = await client.response()
         assert (answer.body, answer.headers["connection"]) == (b"done", "close")
         assert await client.eof() == b""
+        client.writer.close()
         assert await soon(draining) == 0
 
 
@@ -200,6 +203,7 @@ async def test_a_delegate_that_is_a_coroutine(serve: Serve) -> None:
         gate.set()
         answer = await client.response()
         assert (answer.body, answer.headers["connection"]) == (b"done", "close")
+        client.writer.close()
         assert await soon(draining) == 0
 
 
@@ -219,6 +223,7 @@ async def test_a_body_that_is_still_coming(serve: Serve, kind: str) -> None:
         answer = await client.response()
         assert answer.body.endswith(b" / hello")
         assert answer.headers["connection"] == "close"
+        client.writer.close()
         assert await soon(draining) == 0
 
 
@@ -323,6 +328,7 @@ async def test_a_coroutine_handler(serve: Serve, streamed: bool) -> None:
         gate.set()
         answer = await client.response("POST")
         assert (answer.body, answer.headers["connection"]) == (b"done", "close")
+        client.writer.close()
         assert await soon(draining) == 0
 
 
