@@ -47,7 +47,7 @@ class WorkerLink:
     """The way to the supervisor. All but :meth:`failed` belongs to the event loop's thread."""
 
     __slots__ = ("_beat_seconds", "_figures", "_grace", "_loop", "_messages", "_on_drain",
-                 "_sock", "_sockets", "_timer", "_unsent", "slot")  # fmt: skip
+                 "_sock", "_timer", "_unsent", "slot", "sockets")  # fmt: skip
 
     def __init__(
         self,
@@ -60,7 +60,8 @@ class WorkerLink:
     ) -> None:
         sock.setblocking(False)
         self._sock = sock
-        self._sockets = sockets
+        #: the sockets that the supervisor has made; they belong to the worker
+        self.sockets = sockets
         #: the worker's place, 0 to the number of workers - 1
         self.slot = slot
         self._beat_seconds = beat_seconds
@@ -98,15 +99,6 @@ class WorkerLink:
             grace_seconds=told["grace_seconds"],
         )
 
-    @property
-    def sockets(self) -> list[socket.socket]:
-        """The sockets that the supervisor has made; they belong to the worker. Ask for them when
-        the application has started: from then on, at the latest, they listen."""
-        for sock in self._sockets:
-            if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-                sock.listen(_BACKLOG)
-        return self._sockets
-
     def start(
         self, on_drain: Callable[[float], object], figures: Callable[[], Figures] = Figures
     ) -> None:
@@ -124,7 +116,11 @@ class WorkerLink:
         self._beat()
 
     def ready(self) -> None:
-        """The application has started and the sockets are accepted on."""
+        """The application has started. Call this right after beginning to accept on ``sockets``:
+        one that does not listen yet does so from now on."""
+        for sock in self.sockets:
+            if sock.fileno() != -1 and not _listens(sock):
+                sock.listen(_BACKLOG)
         self._say(encode(READY))
 
     def draining(self) -> None:
@@ -212,6 +208,10 @@ class WorkerLink:
             pass
         except OSError:  # it is gone: reading will tell
             self._unsent = b""
+
+
+def _listens(sock: socket.socket) -> bool:
+    return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
 
 
 def resident_bytes() -> int:

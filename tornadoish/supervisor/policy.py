@@ -20,6 +20,9 @@ class Policy:
 
     #: seconds in which a worker that is told to drain may finish what it has begun
     grace_seconds: float = 30.0
+    #: seconds after those in which it has cut what is left, has cleaned up and ended; then it is
+    #: killed
+    clean_up_seconds: float = 5.0
     #: seconds, from the start of its process, until a worker must be ready; None: any time
     start_seconds: float | None = 60.0
     #: seconds in which a worker's event loop must have told that it runs; None: never looked at

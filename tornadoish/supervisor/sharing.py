@@ -62,7 +62,7 @@ class Sharing:
 
     def of(self, slot: int) -> list[socket.socket]:
         """The sockets that a worker in this slot is to inherit. They need not listen yet: a queue
-        begins when there is somebody to serve it (``WorkerLink.sockets``).
+        begins when there is somebody to serve it (``WorkerLink.ready``).
 
         :raises OSError: the slot was parked, and its sockets cannot be bound anew.
         """

@@ -41,8 +41,6 @@ ENDING = "ending"
 GONE = "gone"
 _ORDER = (STARTING, SERVING, LEAVING, ENDING, GONE)
 
-# After its grace: in which a worker has cut what is left, has cleaned up and ended.
-_CLEAN_UP_SECONDS = 5.0
 # After SIGABRT or the like, which a worker may answer by a last word.
 _LAST_WORDS_SECONDS = 2.0
 
@@ -171,7 +169,7 @@ class Worker:
         elif kind == DRAINING:
             if self.move(LEAVING):
                 gen_log.info("%r drains", self)
-                self._must_end_in(self._policy.grace_seconds + _CLEAN_UP_SECONDS)
+                self._must_have_drained()
         elif kind == FAILED:
             self.failure = str(message["message"]), int(message["status"])
 
@@ -196,10 +194,9 @@ class Worker:
         was_starting = self.state == STARTING
         if not self.move(LEAVING):
             return
-        grace = self._policy.grace_seconds
-        self._must_end_in(grace + _CLEAN_UP_SECONDS)
+        self._must_have_drained()
         with contextlib.suppress(OSError):
-            self._sock.send(encode(DRAIN, grace=grace))
+            self._sock.send(encode(DRAIN, grace=self._policy.grace_seconds))
         if was_starting:  # it may be far from listening to us, and serves nobody
             self._signal(signal.SIGTERM)
 
@@ -232,6 +229,9 @@ class Worker:
             gen_log.error("%r is killed: %s", self, why)
             self._signal(signal.SIGABRT)
             self._must_end_in(_LAST_WORDS_SECONDS)
+
+    def _must_have_drained(self) -> None:
+        self._must_end_in(self._policy.grace_seconds + self._policy.clean_up_seconds)
 
     def _must_end_in(self, seconds: float) -> None:
         self.deadline = self._loop.time() + seconds
