@@ -28,7 +28,7 @@ LAYERS = {
     "http1connection": 4, "tcpserver": 4,
     "httpserver": 5,
     "web": 6,
-    "asgi": 7, "pubsub": 7, "supervisor": 7, "websocket": 7, "wsgi": 7,
+    "accesslog": 7, "asgi": 7, "pubsub": 7, "supervisor": 7, "websocket": 7, "wsgi": 7,
     "cli": 8, "testing": 8,
     "pytest_plugin": 9,
 }  # fmt: skip
