@@ -59,7 +59,7 @@ class JSONLine:
                 f"note.{name}" if name in FIXED else name: value
                 for name, value in exchange.notes.items()
             }
-            return f"{text},{json.dumps(named, default=str, separators=(",", ":"))[1:]}"
+            return text + "," + json.dumps(named, default=str, separators=(",", ":"))[1:]
         return text + "}"
 
 
