@@ -42,6 +42,7 @@ _STOPPING = "stopping"
 # Statuses that say: the command or its configuration is wrong (EX_CONFIG: sysexits(3)).
 _HOPELESS = (2, 78)
 _LONGEST_SLEEP = 1.0  # seconds between two looks
+_LATE_SECONDS = 0.1  # after which a look was kept from happening
 
 
 class Supervisor:
@@ -196,11 +197,11 @@ class Supervisor:
 
     def _excuse_silence(self, now: float) -> None:
         """Time in which this process did not run is no time in which workers were silent."""
-        late = 0.0 if self._looked_at is None else now - self._looked_at - _LONGEST_SLEEP
+        gap = 0.0 if self._looked_at is None else now - self._looked_at
         self._looked_at = now
-        if late > _LONGEST_SLEEP:
+        if gap > _LONGEST_SLEEP + _LATE_SECONDS:
             for worker in self._workers():
-                worker.heard_at += late
+                worker.heard_at = min(now, worker.heard_at + gap)
 
     def _tell_watchdog(self, now: float) -> None:
         seconds = self._notifier.watchdog_seconds
