@@ -28,9 +28,10 @@ LAYERS = {
     "http1connection": 4, "tcpserver": 4,
     "httpserver": 5,
     "web": 6,
-    "accesslog": 7, "asgi": 7, "pubsub": 7, "supervisor": 7, "websocket": 7, "wsgi": 7,
-    "cli": 8, "testing": 8,
-    "pytest_plugin": 9,
+    "accesslog": 7, "pubsub": 7, "supervisor": 7, "websocket": 7, "wsgi": 7,
+    "asgi": 8,
+    "cli": 9, "testing": 9,
+    "pytest_plugin": 10,
 }  # fmt: skip
 # Interfaces of Tornado that are as old as it, under names of their own; each with its layer too.
 SANS_IO = ("http1", "ws", "httputil", "buffer")

@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import Any
 
 from tornadoish.httpserver import HTTPServer
+from tornadoish.iostream import pipe
 from tornadoish.tcpserver import TCPServer
-from tornadoish.testing import pipe
 from tornadoish.testing.serving import end_server
 
 _RESET = struct.pack("ii", 1, 0)  # linger for no time, socket(7)

@@ -17,7 +17,7 @@ import httpcore
 import httpx
 
 from tornadoish.httpserver import HTTPServer
-from tornadoish.testing import pipe
+from tornadoish.iostream import pipe
 from tornadoish.testing.memory import MemoryConnection, memory_connection
 from tornadoish.testing.serving import end_server
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from support import settled, soon, until
 
-from tornadoish.testing import pipe
+from tornadoish.iostream import pipe
 
 LOOP = os.environ.get("TORNADOISH_TEST_LOOP", "asyncio")
 

@@ -1,10 +1,10 @@
 """A connection without sockets: two asyncio transports, and what is on its way between them.
 
-``connect`` gives two protocols a transport each. Used by ``memory_connection`` and, through it, by
-``MemoryTransport``; nothing here knows what is sent. Each direction holds a bounded number of bytes
-on its way (as the systems' buffers do), and behind that what the sender's transport keeps: so
-back-pressure is what it is on a socket, and so are half-closed connections, ends and resets.
-Nothing is delivered in the call that sends it, but in a later round of the loop.
+``connect`` gives two protocols a transport each. Used by ``testing.memory_connection``, and where a
+foreign server keeps the connection to itself; nothing here knows what is sent. Each direction holds
+a bounded number of bytes on its way (as the systems' buffers do), and behind that what the sender's
+transport keeps: so back-pressure is what it is on a socket, and so are half-closed connections,
+ends and resets. Nothing is delivered in the call that sends it, but in a later round of the loop.
 """
 
 from __future__ import annotations
