@@ -1,0 +1,3 @@
+from tornadoish.cli import run as run
+
+__version__: str

@@ -1,0 +1,77 @@
+"""The certificate and its key, as settings name them: loaded, or told in one line why not."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from pathlib import Path
+from typing import Any
+
+from tornadoish.cli.errors import CONFIGURATION, CommandError
+from tornadoish.cli.settings import Settings
+from tornadoish.netutil import CertificateStore
+
+
+def load_certificates(settings: Settings) -> CertificateStore | None:
+    """What TLS needs; None where there is to be none.
+
+    :raises CommandError: a file cannot be read, or they do not belong together.
+    """
+    if settings.tls_cert is None:
+        return None
+    for option, path in (
+        ("--tls-cert", settings.tls_cert),
+        ("--tls-key", settings.tls_key),
+        ("--tls-client-ca", settings.tls_client_ca),
+        ("--tls-password-file", settings.tls_password_file),
+    ):
+        if path is not None:
+            _check_readable(option, path)
+    options: dict[str, Any] = {
+        "certfile": settings.tls_cert,
+        "keyfile": settings.tls_key,
+        "alpn_protocols": ["http/1.1"],
+    }
+    if settings.tls_password_file:
+        options["password"] = Path(settings.tls_password_file).read_text("utf-8").rstrip("\r\n")
+    if settings.tls_client_ca:
+        options["ca_certs"] = settings.tls_client_ca
+        options["cert_reqs"] = ssl.CERT_REQUIRED
+    try:
+        return CertificateStore(options)
+    except (OSError, ValueError) as error:  # SSLError is an OSError
+        raise CommandError(why_not(error, settings), CONFIGURATION) from None
+
+
+def _check_readable(option: str, path: str) -> None:
+    """OpenSSL does not tell which file it is about."""
+    try:
+        with open(path, "rb"):
+            pass
+    except OSError as error:
+        raise CommandError(f"{option} {path}: {error.strerror}", CONFIGURATION) from None
+
+
+def why_not(error: Exception, settings: Settings) -> str:
+    """What OpenSSL has to say, in words, with the files that it is about."""
+    cert, key = settings.tls_cert, settings.tls_key
+    reason = getattr(error, "reason", "") or ""
+    if reason == "KEY_VALUES_MISMATCH":
+        return f"the key in {key or cert} is not that of the certificate in {cert}"
+    if "password" in str(error) or reason in ("BAD_DECRYPT", "BAD_PASSWORD_READ"):
+        if settings.tls_password_file:
+            return f"the password in {settings.tls_password_file} is not that of the key"
+        return f"the key in {key or cert} has a password: name its file by --tls-password-file"
+    if settings.tls_client_ca and not _has_pem(settings.tls_client_ca, "CERTIFICATE"):
+        return f"--tls-client-ca {settings.tls_client_ca} holds no certificate in PEM"
+    if not _has_pem(str(cert), "CERTIFICATE"):
+        return f"--tls-cert {cert} holds no certificate in PEM"
+    if not _has_pem(str(key or cert), "PRIVATE KEY"):
+        where = f"--tls-key {key} holds" if key else f"--tls-cert {cert} holds"
+        return f"{where} no private key in PEM" + ("" if key else ": name its file by --tls-key")
+    return f"the certificate in {cert} and its key cannot be used: {reason or error}"
+
+
+def _has_pem(path: str, label: str) -> bool:
+    with open(os.fspath(path), "rb") as file:
+        return f"{label}-----".encode() in file.read()

@@ -1,0 +1,198 @@
+"""Carrying a command out: in this process, by workers, under a reloader, or only looking at it.
+
+The processes of a command, each a fresh interpreter that runs this again:
+
+    tornadoish APP               serves
+    tornadoish APP --workers=2   supervisor  --link-->     two workers, which serve
+    tornadoish APP --reload      reloader    --sockets-->  a child, which serves
+
+A worker knows by its link what it is, a child by its sockets; what they are to serve, and how, they
+read anew from the command line, the environment and the file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import tornadoish
+from tornadoish.cli.certificates import load_certificates
+from tornadoish.cli.checking import check
+from tornadoish.cli.errors import CommandError
+from tornadoish.cli.listening import opened, url_of
+from tornadoish.cli.loading import AppError
+from tornadoish.cli.logs import set_up_logs, what_runs
+from tornadoish.cli.reloading import GRACE, Reloader, inherited_sockets
+from tornadoish.cli.serving import Service, Task, limits_of, loop_of
+from tornadoish.cli.settings import Settings
+from tornadoish.log import gen_log
+from tornadoish.supervisor import Notifier, Policy, Supervisor, WorkerLink
+
+_LEAST_GRACE = 0.001  # seconds: a supervisor knows no zero
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A command that is understood.
+
+    :param name: what is served, for people.
+    :param load: finds the object to serve.
+    :param again: the words that start this program once more.
+    """
+
+    name: str
+    settings: Settings
+    load: Callable[[], object]
+    again: Callable[[], list[str]]
+
+
+def carry_out(job: Job) -> int:
+    """Do it; returns when it is done, with the exit status.
+
+    :raises CommandError: it cannot be done.
+    """
+    link = WorkerLink.from_environment()
+    set_up_logs(job.settings, None if link is None else link.slot)
+    if link is not None:
+        return _work(job, link)
+    if job.settings.check:
+        return check(job.name, job.load, job.settings)
+    sockets = inherited_sockets()
+    if sockets is not None:
+        return _serve_reloaded(job, sockets)
+    # Mistakes show here, before anything is begun.
+    loop_of(job.settings)
+    limits_of(job.settings)
+    certificates = load_certificates(job.settings)
+    if job.settings.reload:
+        return _reload(job)
+    if job.settings.workers:
+        return _supervise(job)
+    with opened(job.settings) as sockets:
+        task = Task(
+            found=job.load(),
+            name=job.name,
+            settings=job.settings,
+            sockets=sockets,
+            certificates=certificates,
+            notifier=Notifier.from_environment(),
+        )
+        _introduce(job.settings)
+        return _run(task)
+
+
+def _introduce(settings: Settings) -> None:
+    """Say what this is, when nothing simple can go wrong any more."""
+    version, (loop, _) = tornadoish.__version__, loop_of(settings)
+    gen_log.info("tornadoish %s, %s, %s, pid %d", version, what_runs(), loop, os.getpid())
+
+
+def _run(task: Task) -> int:
+    _, make_loop = loop_of(task.settings)
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        runner.run(Service(task).run())
+    return 0
+
+
+def _urls(settings: Settings, sockets: Iterable[socket.socket]) -> str:
+    return " and ".join(url_of(sock, settings.tls_cert is not None) for sock in sockets)
+
+
+# -- workers
+
+
+def _supervise(job: Job) -> int:
+    settings = job.settings
+    policy = Policy(
+        grace_seconds=max(settings.grace, _LEAST_GRACE),
+        max_requests=settings.max_requests or None,
+        max_resident_bytes=settings.max_memory or None,
+    )
+    again = job.again()
+    with opened(settings) as sockets:
+        _introduce(settings)
+        gen_log.info("%s at %s", job.name, _urls(settings, sockets))
+        supervisor = Supervisor(
+            again,
+            sockets,
+            workers=settings.workers,
+            policy=policy,
+            notifier=Notifier.from_environment(),
+        )
+        # Not uvloop: that has SIGCHLD to itself, and is more than a process needs that only waits.
+        with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+            return runner.run(supervisor.run())
+
+
+def _work(job: Job, link: WorkerLink) -> int:
+    """What cannot be done the supervisor says, once for all workers."""
+    try:
+        task = Task(
+            found=job.load(),
+            name=job.name,
+            settings=job.settings,
+            sockets=link.sockets,
+            certificates=load_certificates(job.settings),
+            link=link,
+            quiet=True,
+        )
+        return _run(task)
+    except CommandError as error:
+        link.failed(error.told(), error.status)
+        return error.status
+
+
+# -- reloading
+
+
+def _reload(job: Job) -> int:
+    settings = job.settings
+    again = job.again()
+    with opened(settings) as sockets:
+        _introduce(settings)
+        gen_log.info("%s at %s; Ctrl-C ends it", job.name, _urls(settings, sockets))
+        files = [settings.config] if settings.config else []
+        return Reloader(again, sockets, settings.reload_dir or (".",), files).run()
+
+
+def _serve_reloaded(job: Job, sockets: list[socket.socket]) -> int:
+    settings = replace(job.settings, grace=min(job.settings.grace, GRACE))
+    try:
+        task = Task(
+            found=job.load(),
+            name=job.name,
+            settings=settings,
+            sockets=sockets,
+            certificates=load_certificates(settings),
+            quiet=True,
+        )
+        return _run(task)
+    except AppError as error:
+        if error.raised is not None:
+            _show(error.raised)
+            error.more = ""
+        raise
+
+
+def _show(error: BaseException) -> None:
+    """The traceback, as far as it is about the application: neither our frames nor Python's own
+    imports are where the mistake is."""
+    told = traceback.TracebackException.from_exception(error)
+    ours = str(Path(tornadoish.__file__).parent)
+    each: traceback.TracebackException | None = told
+    while each is not None:
+        frames = [
+            frame
+            for frame in each.stack
+            if not frame.filename.startswith(("<frozen", ours))
+            and not frame.filename.endswith("importlib/__init__.py")
+        ]
+        each.stack[:] = frames
+        each = each.__cause__ or each.__context__
+    print("".join(told.format()), file=sys.stderr, end="")

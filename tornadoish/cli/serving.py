@@ -1,0 +1,272 @@
+"""Service: one process that serves, from the start of its application to the end of its drain.
+
+Made by ``running``, in a process of its own or in a worker. It hears signals, the supervisor and
+the service manager, and never decides what is served or where: that it is given.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tornadoish.cli.access import access_observers
+from tornadoish.cli.applications import as_delegate, what_it_is
+from tornadoish.cli.certificates import why_not
+from tornadoish.cli.errors import CommandError
+from tornadoish.cli.listening import url_of
+from tornadoish.cli.settings import Settings
+from tornadoish.http1.limits import Limits
+from tornadoish.http1connection.keeper import ConnectionState
+from tornadoish.httpserver import HTTPServer
+from tornadoish.log import app_log, gen_log
+from tornadoish.netutil import CertificateStore
+from tornadoish.supervisor import Figures, Notifier, WorkerLink
+from tornadoish.util import import_extra
+
+
+class StartError(CommandError):
+    """The application's start-up has failed, and that has been logged."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What a process is to serve.
+
+    :param found: the object that was found under ``name``: see ``applications``.
+    :param link: the way to the supervisor, if there is one.
+    :param quiet: somebody else says where it listens, and that it stops.
+    """
+
+    found: object
+    name: str
+    settings: Settings
+    sockets: list[socket.socket]
+    certificates: CertificateStore | None = None
+    link: WorkerLink | None = None
+    notifier: Notifier | None = None
+    quiet: bool = False
+
+
+class Service:
+    """Serves until told to stop. One for each process."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._settings = task.settings
+        self._link = task.link
+        self._notifier = task.notifier or Notifier()
+        self._stop = asyncio.Event()
+        self._grace = task.settings.grace
+        self._hurried: Callable[[], object] | None = None  # what a second signal does
+        self._server: HTTPServer | None = None
+        self._watchdog: asyncio.TimerHandle | None = None
+        self._requests = 0
+        self._on_terminal = _has_terminal()
+
+    async def run(self) -> None:
+        """Start, serve, and drain when told to.
+
+        :raises CommandError: it cannot start.
+        """
+        loop = asyncio.get_running_loop()
+        heard = self._listen_to_signals(loop)
+        try:
+            if self._link is not None:
+                self._link.start(self._drain_as_told, self._figures)
+            if not await self._start_unless_stopped():
+                return
+            self._watch()
+            await self._stop.wait()
+            await self._drain()
+        finally:
+            if self._watchdog is not None:
+                self._watchdog.cancel()
+            for number in heard:
+                loop.remove_signal_handler(number)
+            if self._link is not None:
+                self._link.close()
+
+    # -- the beginning
+
+    async def _start_unless_stopped(self) -> bool:
+        """Whether it serves now; False: it was told to stop meanwhile, and all is undone."""
+        start = asyncio.ensure_future(self._start())
+        stop = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait([start, stop], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.cancel()
+            if not start.done():
+                gen_log.info("Stopped before it had started")
+                start.cancel()
+        try:
+            await start
+        except asyncio.CancelledError:
+            if self._stop.is_set():
+                return False
+            raise
+        return True
+
+    async def _start(self) -> None:
+        task, settings = self._task, self._settings
+        delegate = await as_delegate(task.found, task.name)
+        server = HTTPServer(
+            delegate,
+            ssl_options=task.certificates,
+            trusted_proxies=settings.proxy_trust or None,
+            proxy_protocol=settings.proxy_protocol or None,
+            limits=limits_of(settings),
+            connection_hook=self._count if settings.max_requests else None,
+            observers=access_observers(settings),
+        )
+        try:
+            await server.start_application()
+        except Exception as error:
+            app_log.error("The application could not start", exc_info=True)
+            raise StartError(f"the application could not start: {error!r}", 1) from None
+        self._server = server
+        server.add_sockets(task.sockets)
+        if self._link is not None:
+            self._link.ready()
+        urls = " and ".join(url_of(sock, task.certificates is not None) for sock in task.sockets)
+        self._notifier.ready(f"serving {task.name} at {urls}")
+        if not task.quiet:
+            end = "; Ctrl-C ends it" if self._on_terminal else ""
+            gen_log.info("%s (%s) at %s%s", task.name, what_it_is(delegate), urls, end)
+        elif self._link is None:
+            gen_log.info("Ready")
+
+    # -- what is told about it
+
+    def _count(self, connection: object, state: ConnectionState) -> None:
+        if state is ConnectionState.ACTIVE:
+            self._requests += 1
+
+    def _figures(self) -> Figures:
+        server = self._server
+        if server is None:
+            return Figures()
+        return Figures(requests=self._requests, connections=server.connections)
+
+    def _watch(self) -> None:
+        """Tell the service manager, again and again, that this loop runs."""
+        seconds = self._notifier.watchdog_seconds
+        if seconds is not None:
+            self._notifier.watchdog()
+            self._watchdog = asyncio.get_running_loop().call_later(seconds / 3, self._watch)
+
+    # -- signals
+
+    def _listen_to_signals(self, loop: asyncio.AbstractEventLoop) -> list[signal.Signals]:
+        if threading.current_thread() is not threading.main_thread():
+            return []  # whoever runs us in another thread keeps the signals
+        handlers: dict[str, Callable[[], object]] = {
+            "SIGTERM": self._on_stop,
+            "SIGINT": self._on_stop,
+            "SIGHUP": self._on_hangup,
+        }
+        heard: list[signal.Signals] = []
+        for name, handler in handlers.items():
+            number = getattr(signal, name, None)
+            # Ignored before, ignored now: nohup, or a shell's background job.
+            if number is None or signal.getsignal(number) == signal.SIG_IGN:
+                continue
+            try:
+                loop.add_signal_handler(number, handler)
+            except NotImplementedError:  # Windows
+                signal.signal(number, lambda *_: loop.call_soon_threadsafe(self._on_stop))
+            else:
+                heard.append(number)
+        return heard
+
+    def _on_stop(self) -> None:
+        if not self._stop.is_set():
+            if self._link is not None:
+                self._link.draining()
+            self._stop.set()
+        elif self._hurried is not None:
+            gen_log.warning("Stopping at once: what is not answered yet is cut")
+            self._hurried()
+
+    def _on_hangup(self) -> None:
+        if self._link is not None:
+            return  # the supervisor replaces us, if it likes
+        if self._on_terminal and not _has_terminal():
+            self._on_stop()  # the terminal was closed
+            return
+        certificates = self._task.certificates
+        if certificates is None:
+            gen_log.info("SIGHUP: there are no certificates to read again; code is loaded again "
+                         "where there are --workers")  # fmt: skip
+            return
+        self._notifier.reloading()
+        try:
+            certificates.reload()
+        except (OSError, ValueError) as error:
+            gen_log.error("The certificates stay as they were: %s", why_not(error, self._settings))
+        else:
+            gen_log.info("The certificates have been read again")
+        self._notifier.ready()
+
+    def _drain_as_told(self, grace: float) -> None:
+        self._grace = grace
+        self._stop.set()
+
+    # -- the end
+
+    async def _drain(self) -> None:
+        server = self._server
+        if server is None:
+            return
+        self._notifier.stopping()
+        if not self._task.quiet:
+            gen_log.info("Stopping: requests have %g seconds to end", self._grace)
+        drain = asyncio.ensure_future(server.drain(self._grace))
+        self._hurried = drain.cancel
+        try:
+            await drain
+        except asyncio.CancelledError:
+            if not drain.cancelled():
+                raise
+        except Exception:
+            app_log.error("The application could not clean up", exc_info=True)
+            raise StartError("the application could not clean up", 1) from None
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The bounds, where ``--limit`` says nothing those that hold by default.
+
+    :raises CommandError: a bound is none that can be used.
+    """
+    bounds: dict[str, Any] = dict(settings.limit)
+    return replace(Limits(), **bounds)
+
+
+def _has_terminal() -> bool:
+    """Whether somebody looks at us. One that was closed is no terminal any more."""
+    try:
+        return sys.stderr is not None and sys.stderr.isatty()
+    except ValueError:  # closed
+        return False
+
+
+def loop_of(settings: Settings) -> tuple[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The event loop, by its name and version, and what makes one.
+
+    :raises CommandError: uvloop was asked for, and is not here.
+    """
+    if settings.loop != "asyncio":
+        try:
+            uvloop = import_extra("uvloop", "speed")
+        except ImportError as error:
+            if settings.loop == "uvloop":
+                raise CommandError(f"--loop uvloop: {error}") from None
+        else:
+            return f"uvloop {uvloop.__version__}", uvloop.new_event_loop
+    return "asyncio", asyncio.new_event_loop

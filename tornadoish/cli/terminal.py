@@ -1,0 +1,53 @@
+"""What a terminal shows: words in colour where it knows colours and its user wants them, in lines
+as long as it is wide.
+
+Who writes to a file or a pipe gets plain text. https://no-color.org and FORCE_COLOR are heard.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from typing import TextIO
+
+_WIDEST = 100  # columns; longer lines are hard to read
+_CODES = {"bold": "1", "red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2"}
+
+
+def has_colours(stream: TextIO | None) -> bool:
+    """Whether what is written to ``stream`` may be coloured."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    if stream is None or os.environ.get("TERM", "dumb") == "dumb":
+        return False
+    try:
+        return stream.isatty()
+    except ValueError:  # closed
+        return False
+
+
+class Paint:
+    """Colours words, or leaves them as they are."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._coloured = has_colours(stream)
+
+    def __call__(self, style: str, text: str) -> str:
+        return f"\x1b[{_CODES[style]}m{text}\x1b[0m" if self._coloured else text
+
+
+def columns() -> int:
+    """How wide lines should be."""
+    return max(60, min(shutil.get_terminal_size((80, 24)).columns - 1, _WIDEST))
+
+
+def complain(message: str) -> None:
+    """Say on standard error why the command cannot go on."""
+    if sys.stderr is None:  # pythonw
+        return
+    paint = Paint(sys.stderr)
+    visible = "".join(char if char.isprintable() else repr(char)[1:-1] for char in message)
+    print(f"{paint('bold', 'tornadoish')}: {paint('red', 'error')}: {visible}", file=sys.stderr)
