@@ -173,7 +173,7 @@ async def test_a_supervisor_tells_its_manager(supervised: Supervised, manager: M
         "NOTIFY_SOCKET": str(supervised.directory / "notify"),
         "WATCHDOG_USEC": "300000",
     }
-    await supervised.start(environment=environment)
+    await supervised.start(environment=environment, serves=False)
     await until(lambda: manager.has_heard("READY=1"))
     assert ["READY=1", "STATUS=2 of 2 workers serve"] in manager.heard
     await until(lambda: manager.hear().count(["WATCHDOG=1"]) >= 3)

@@ -18,6 +18,8 @@ from tornadoish.log import gen_log
 
 _FIRST_FD = 3  # SD_LISTEN_FDS_START
 _SOCKET_VARIABLES = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+# A manager that is busy is waited for so long; its queue is short (net.unix.max_dgram_qlen).
+_SEND_SECONDS = 1.0
 _NOTIFY_VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 
 
@@ -118,13 +120,13 @@ class Notifier:
 
     def watchdog(self) -> None:
         """A sign of life."""
-        self._send("WATCHDOG=1")
+        self._send("WATCHDOG=1", seconds=0.0)
 
     def status(self, status: str) -> None:
         """A line for people."""
         self._send("", status)
 
-    def _send(self, state: str, status: str = "") -> None:
+    def _send(self, state: str, status: str = "", seconds: float = _SEND_SECONDS) -> None:
         if self._address is None:
             return
         if status:
@@ -135,7 +137,7 @@ class Notifier:
             address = "\0" + address[1:]
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-                sock.setblocking(False)
+                sock.settimeout(seconds)
                 sock.sendto(state.encode(), address)
         except OSError as error:
             if not self._said_why:
