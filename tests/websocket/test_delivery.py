@@ -329,6 +329,58 @@ async def test_control_hooks_may_be_coroutines(serve: Serve, notes: Notes) -> No
     ]  # fmt: skip
 
 
+async def test_a_control_hook_is_over_before_the_next_call(serve: Serve, notes: Notes) -> None:
+    class Hooks(Slow):
+        async def on_ping(self, data: bytes) -> None:
+            notes(data)
+            await self.go_on.acquire()
+            notes("end")
+
+    raw = await (await serve([("/", Hooks, {"notes": notes})])).raw()
+    handler: Hooks = notes.handler  # type: ignore[attr-defined]
+    raw.text("a")
+    await notes.has(("begin", "a"))
+    raw.frames(frame(PING, "1"), frame(TEXT, "b"), frame(PING, "2"), close_frame(4000))
+    await notes.has(b"1")
+    handler.go_on.release()  # on_message has stood in line before
+    assert await raw.frame() == (0x80 | PONG, b"1")
+    assert await raw.message() == "a"
+    await settled()
+    assert notes == [("begin", "a"), b"1"]
+    handler.go_on.release()
+    await notes.has(("begin", "b"))
+    handler.go_on.release()
+    await notes.has(b"2")
+    await settled()
+    assert notes[2:] == ["end", ("begin", "b"), b"2"]
+    handler.go_on.release()
+    await notes.has(("closed", 4000))
+    assert notes[5:] == ["end", ("closed", 4000)]
+
+
+async def test_the_end_is_told_behind_a_control_hook(serve: Serve, notes: Notes) -> None:
+    class Hooks(Slow):
+        async def on_ping(self, data: bytes) -> None:
+            notes(data)
+            await self.go_on.acquire()
+            notes("end")
+
+    raw = await (await serve([("/", Hooks, {"notes": notes})])).raw()
+    handler: Hooks = notes.handler  # type: ignore[attr-defined]
+    raw.text("a")
+    raw.frames(frame(PING, "1"))
+    await notes.has(b"1")
+    handler.close(4000)
+    raw.frames(close_frame(4000))
+    handler.go_on.release()
+    await until(lambda: len(notes) == 2 and handler._ws_link is not None)
+    await settled()
+    assert notes == [("begin", "a"), b"1"]
+    handler.go_on.release()
+    await notes.has(("closed", 4000))
+    assert notes[2:] == ["end", ("closed", 4000)]
+
+
 async def test_errors_of_hooks_are_logged(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     class Wrong(WebSocketHandler):
         def on_message(self, message: str) -> None: ...

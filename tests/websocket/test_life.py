@@ -426,6 +426,37 @@ async def test_draining_what_never_ends(serve: Serve, notes: Notes) -> None:
     assert notes == ["cancelled", ("closed", 1001, None)]
 
 
+@pytest.mark.parametrize("code", [None, 4000])
+async def test_draining_what_was_lost_before(
+    serve: Serve, notes: Notes, code: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its work is for nobody: it is ended, and none is begun."""
+
+    class Endless(Noting):
+        async def on_message(self, message: str | bytes) -> None:
+            notes(message)
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                notes("cancelled")
+                raise
+
+    talk = await serve([("/", Endless, {"notes": notes})])
+    raw = await talk.raw()
+    connection = notes.pop().ws_connection
+    raw.text("a")
+    await notes.has("a")
+    raw.text("b")
+    if code is not None:
+        raw.frames(close_frame(code))
+    raw.writer.close()
+    await until(lambda: connection._lost)
+    assert await talk.server.drain(PATIENCE) == 0
+    await notes.has(("closed", code, None))
+    assert notes == ["a", "cancelled", ("closed", code, None)]
+    assert [r for r in caplog.records if r.levelno >= logging.ERROR] == []
+
+
 async def test_the_server_s_hook(serve: Serve, notes: Notes) -> None:
     states: list[ConnectionState] = []
     talk = await serve(

@@ -187,6 +187,26 @@ async def test_who_does_not_take_slows_the_peer_down(serve: Serve, notes: Notes)
     assert [await raw.message() for _ in range(sent)] == ["60000"] * sent
 
 
+async def test_control_hooks_beside_it(serve: Serve, notes: Notes) -> None:
+    """``open`` is still at it when one of them is done."""
+
+    class Hooks(Iterating):
+        async def on_ping(self, data: bytes) -> None:
+            await asyncio.sleep(0)
+            notes(data)
+
+    raw = await (await serve([("/", Hooks, {"notes": notes})])).raw()
+    for text in "ab":
+        raw.frames(frame(PING, text))
+        await notes.has(text.encode())
+        raw.text(text)
+        assert await raw.frame() == (0x80 | PONG, text.encode())
+        assert await raw.message() == text
+    raw.frames(close_frame(4000))
+    await notes.has(("closed", 4000))
+    assert notes == [b"a", b"b", "end of open", ("closed", 4000)]
+
+
 def test_not_before_the_handshake(framework: Any) -> None:  # noqa: F811
     with pytest.raises(RuntimeError, match="handshake"):
         aiter(by_hand(framework, handler_class=WebSocketHandler))
@@ -331,6 +351,52 @@ async def test_a_message_without_an_end(
     await until(lambda: len(notes) == 3)
     assert notes[1] == "cut"
     assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
+
+
+async def test_control_hooks_within_a_message(serve: Serve, notes: Notes) -> None:
+    class Hooks(Parts):
+        async def on_ping(self, data: bytes) -> None:
+            await asyncio.sleep(0)
+            notes(data)
+
+    raw = await (await serve([("/", Hooks, {"notes": notes})])).raw()
+    raw.frames(frame(TEXT, "a", fin=False))
+    await notes.has("begin")
+    raw.frames(frame(PING, "p"))
+    await notes.has(b"p")
+    raw.frames(frame(CONTINUATION, "b"), frame(TEXT, "c"))
+    assert await raw.frame() == (0x80 | PONG, b"p")
+    assert [await raw.message(), await raw.message()] == ["2 True", "1 True"]
+
+
+@pytest.mark.parametrize("how", ["plain", "ended", "next"])
+async def test_who_reads_what_was_dropped(serve: Serve, notes: Notes, how: str) -> None:
+    """He is told, and neither waits for ever nor takes it for the whole message."""
+
+    class Reading(WebSocketHandler):
+        message_in_parts = True
+
+        def on_message(self, message: IncomingMessage) -> Any:
+            loop = asyncio.get_running_loop()
+            self.task = loop.create_task(self.read(message))
+            return None if how == "plain" else asyncio.sleep(0.01)
+
+        async def read(self, message: IncomingMessage) -> None:
+            try:
+                notes(await message.read(100))
+            except RuntimeError as error:
+                notes(str(error))
+
+    class Iterating(Reading):
+        async def open(self) -> None:
+            async for message in self:
+                self.on_message(message).close()
+                await asyncio.sleep(0)
+
+    raw = await (await serve(Iterating if how == "next" else Reading)).raw()
+    raw.frames(frame(TEXT, "ab", fin=False))
+    await until(lambda: notes)
+    assert "can be read until" in notes[0]
 
 
 async def test_read_has_a_limit(serve: Serve, notes: Notes) -> None:

@@ -17,7 +17,7 @@ from asyncio import CancelledError
 from collections.abc import Awaitable
 from typing import Any
 
-from tornadoish.websocket.inbox import Inbox, IncomingMessage
+from tornadoish.websocket.inbox import Inbox, IncomingMessage, NotReadError
 from tornadoish.websocket.lifetime import (
     DELEGATE,
     ENDING,
@@ -120,9 +120,8 @@ class WebSocketConnection(Lifetime):
     def stream_closed(self) -> None:
         self._lost = True
         delegate = self._delegate
-        unwanted = self._draining or (delegate is not None and delegate.cancel_on_close)
-        if unwanted and self._busy is not None:
-            self._busy.cancel()
+        if self._draining or (delegate is not None and delegate.cancel_on_close):
+            self._give_up_work()
         if self.turn is PEER:
             self._pump()
         elif self.turn is ENDING:
@@ -169,7 +168,12 @@ class WebSocketConnection(Lifetime):
         return self._may_read_ahead()
 
     def _go_on(self) -> None:
-        if self._pump():
+        side = self._side
+        if side is not None and self.protocol.state is OPEN:
+            # One call is over before the next is made.
+            self.turn = DELEGATE
+            self._waits = side
+        elif self._pump():
             self.stream.resume_reading()
         else:
             self.stream.pause_reading()
@@ -196,17 +200,9 @@ class WebSocketConnection(Lifetime):
                 event = protocol.next_event()
                 if event is None:
                     return
-                self._side = self._tell_control(event)
-                if self._side is not None:
-                    self._side.add_done_callback(self._side_done)
+                self._tell_control(event)
         except ProtocolError as fault:
             self._fail(fault)
-
-    def _side_done(self, future: asyncio.Future[Any]) -> None:
-        self._side = None
-        self._settle(future)
-        if self.turn is DELEGATE:
-            self._look_for_controls()
 
     # -- events
 
@@ -240,11 +236,10 @@ class WebSocketConnection(Lifetime):
                 self._end(OVER)
                 self.stream.close()
         else:
-            pending = self._tell_control(event)
-            if pending is not None:
-                self._busy = pending
-                self._wait_for_busy()
-                pending.add_done_callback(self._delegate_done)
+            self._tell_control(event)
+            if self._side is not None and self.turn is PUMP:
+                self.turn = DELEGATE
+                self._waits = self._side
 
     def _take_part(self, event: MessagePart) -> None:
         """Some of a message that is read as it arrives. Whoever reads it decides the pace; when he
@@ -275,32 +270,45 @@ class WebSocketConnection(Lifetime):
             self.turn = PUMP
             self._gate, self._waits = self._waits, None
         elif self.inbox is None:  # nobody reads it
+            incoming.end(NotReadError(), drop=True)
             self._incoming = None
 
-    def _tell_control(self, event: Event) -> asyncio.Future[Any] | None:
-        """A ping or a pong has come. What the delegate returns has to be waited for."""
+    def _tell_control(self, event: Event) -> None:
+        """A ping or a pong has come. ``_side`` is what the delegate has to do about it, if that
+        takes time: whatever else it is at goes on meanwhile."""
         delegate = self._delegate
         if isinstance(event, Ping):
             self._answer()
         if delegate is None or self.protocol.state is not OPEN:
-            return None
+            return
         try:
             if isinstance(event, Ping):
                 pending = self._context.run(delegate.on_ping, event.data)
             elif isinstance(event, Pong):
                 pending = self._context.run(delegate.on_pong, event.data)
             else:
-                return None
+                return
         except ERRORS as error:
             self._delegate_failed(error)
-            return None
+            return
         if pending is None:
-            return None
+            return
         future = self._future_of(pending)
         if future.done():
             self._settle(future)
-            return None
-        return future
+        else:
+            self._side = future
+            future.add_done_callback(self._side_done)
+
+    def _side_done(self, future: asyncio.Future[Any]) -> None:
+        self._side = None
+        self._settle(future)
+        if self.turn is ENDING or self.turn is OVER:
+            self._tell_end_if_idle()
+        elif future is self._waits:
+            self._ready(future)
+        elif self.turn is DELEGATE:
+            self._look_for_controls()
 
     # -- waiting
 
@@ -311,13 +319,10 @@ class WebSocketConnection(Lifetime):
             self._settle(future)
             return
         self._busy = future
-        self._wait_for_busy()
-        future.add_done_callback(self._delegate_done)
-
-    def _wait_for_busy(self) -> None:
         if self.turn is PUMP:
             self.turn = DELEGATE
-            self._waits = self._busy
+            self._waits = future
+        future.add_done_callback(self._delegate_done)
 
     def _wait(self, room: asyncio.Future[Any]) -> None:
         if room.done():
@@ -326,8 +331,8 @@ class WebSocketConnection(Lifetime):
         self._waits = room
         room.add_done_callback(self._ready)
 
-    def _ready(self, room: asyncio.Future[Any]) -> None:
-        if room is self._waits:
+    def _ready(self, future: asyncio.Future[Any]) -> None:
+        if future is self._waits:
             self._waits = None
             if self.turn is DELEGATE:
                 self._go_on()
@@ -336,17 +341,15 @@ class WebSocketConnection(Lifetime):
         self._busy = None
         incoming, self._incoming = self._incoming, None
         if incoming is not None and self.inbox is None:
-            incoming.end(drop=True)
+            incoming.end(NotReadError(), drop=True)
         self._settle(future)
         if self._iterates:
             self._iterates = False
             self.close(NORMAL)
         if self.turn is ENDING or self.turn is OVER:
-            self._tell_end()
-        elif future is self._waits:
-            self._waits = None
-            if self.turn is DELEGATE:
-                self._go_on()
+            self._tell_end_if_idle()
+        else:
+            self._ready(future)
 
     def _future_of(self, pending: Awaitable[Any], *, eagerly: bool = True) -> asyncio.Future[Any]:
         """``pending`` as a future; a coroutine becomes a task in the delegate's context."""

@@ -21,7 +21,7 @@ from tornadoish.web.exchange import HeaderTypes
 from tornadoish.web.tasks import current_context, run_in_task
 from tornadoish.websocket import parameters as defaults
 from tornadoish.websocket.connection import WebSocketConnection
-from tornadoish.websocket.inbox import Inbox, IncomingMessage
+from tornadoish.websocket.inbox import Inbox, IncomingMessage, NotReadError
 from tornadoish.websocket.parameters import (
     CompressionOptions,
     Parameters,
@@ -233,7 +233,7 @@ class WebSocketHandler(Talking, RequestHandler):
         if inbox is None:
             inbox = self.__aiter__()._ws_inbox
         if self._ws_reads is not None:  # what nobody has read of the last one
-            self._ws_reads.end(drop=True)
+            self._ws_reads.end(NotReadError(), drop=True)
             self._ws_reads = None
         message = await inbox.__anext__()  # type: ignore[union-attr]  # __aiter__ has set it
         if isinstance(message, IncomingMessage):

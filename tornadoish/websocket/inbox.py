@@ -11,8 +11,6 @@ import asyncio
 from collections.abc import Sized
 from typing import Any, Generic, Self, TypeVar
 
-from tornadoish.websocket.errors import WebSocketClosedError
-
 T = TypeVar("T")
 
 #: What there may be before ``put`` asks to wait.
@@ -51,7 +49,7 @@ class Inbox(Generic[T]):
     def end(self, error: Exception | None = None, *, drop: bool = False) -> None:
         """Nothing follows. Who gets is told so, by ``error`` if there is one, when all has been
         taken; with ``drop``, at once."""
-        if not self._ended:
+        if not self._ended or (drop and self._items):
             self._ended = True
             self._error = error
         if drop:
@@ -109,22 +107,29 @@ def _weight(item: object) -> int:
     return len(item) if isinstance(item, Sized) else MAX_BYTES
 
 
+class NotReadError(RuntimeError):
+    """Somebody reads a message whose rest was dropped, for nobody was to read it any more."""
+
+    def __init__(self) -> None:
+        super().__init__("A message can be read until on_message ends, or the next is asked for")
+
+
 class IncomingMessage(Inbox[Any]):
     """A message that is read as it arrives, of any size in constant memory (ours alone, not
     Tornado's): ``async for part in message``, or ``await message.read(limit)``.
 
     Parts are str if it is text (whole characters), else bytes. How it is cut into them says
     nothing. Who does not read makes the peer wait. If the connection ends before the message does,
-    reading raises :class:`WebSocketClosedError`: what came before was not all.
+    reading raises :class:`WebSocketClosedError`: what came before was not all. Who reads on when
+    the rest has been dropped (see ``WebSocketHandler.message_in_parts``) gets a RuntimeError.
     """
 
-    __slots__ = ("_read", "binary")
+    __slots__ = ("binary",)
 
     def __init__(self, binary: bool) -> None:
         super().__init__()
         #: whether it is binary
         self.binary = binary
-        self._read = False
 
     def __repr__(self) -> str:
         return f"<IncomingMessage {'binary' if self.binary else 'text'}>"
@@ -149,7 +154,3 @@ class IncomingMessage(Inbox[Any]):
                 )
             parts.append(part)
         return (b"" if self.binary else "").join(parts)
-
-    def lost(self) -> None:
-        """The connection has ended before the message."""
-        self.end(WebSocketClosedError("The connection has ended within a message"))

@@ -111,7 +111,7 @@ class Lifetime(Outgoing):
         # delivered, which is that or some room in an inbox.
         self._busy: asyncio.Future[Any] | None = None
         self._waits: asyncio.Future[Any] | None = None
-        # What it does about a ping or a pong meanwhile.
+        # What it does about a ping or a pong, beside that.
         self._side: asyncio.Future[Any] | None = None
         self._iterates = False  # open() takes the messages itself: when it ends, so do we
         self._draining = False
@@ -230,6 +230,8 @@ class Lifetime(Outgoing):
     def on_drain(self) -> None:
         """The server stops: the delegate decides what to tell its peer."""
         self._draining = True
+        if self._lost:
+            self._give_up_work()
         delegate = self._delegate
         if delegate is None or self.protocol.state is not OPEN:
             return
@@ -238,6 +240,15 @@ class Lifetime(Outgoing):
         except Exception as error:
             self._log(error)
             self.close(GOING_AWAY)
+
+    def _give_up_work(self) -> None:
+        """The connection is lost, and what the delegate is at is for nobody: it is cancelled, and
+        what still is to be delivered is only looked through for the peer's Close."""
+        work = [one for one in (self._busy, self._side) if one is not None]
+        if work and self.protocol.state is OPEN:
+            self.protocol.close()  # which nobody is told
+        for one in work:
+            one.cancel()
 
     def _fail(self, fault: ProtocolError) -> None:
         """The peer has broken the rules or a limit. It is told, and what it goes on sending is
@@ -280,7 +291,10 @@ class Lifetime(Outgoing):
         self._end_reading(drop=False)
         if turn is OVER:
             self.stream.set_deadline(None)
-        if self._busy is None:
+        self._tell_end_if_idle()
+
+    def _tell_end_if_idle(self) -> None:
+        if self._busy is None and self._side is None:
             self._tell_end()
 
     def _tell_end(self) -> None:
