@@ -44,7 +44,7 @@ def help_text() -> str:
     paint = Paint(sys.stdout)
     width = columns()
     lines = [
-        f"{paint('bold', 'tornadoish')} serves Tornado-style and ASGI applications on asyncio.",
+        f"{paint('bold', 'tornadoish')} serves Tornado-style and ASGI applications.",
         "",
         f"{paint('bold', 'Usage:')} tornadoish APP [OPTION ...]",
         "       tornadoish new NAME",

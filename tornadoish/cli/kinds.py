@@ -72,7 +72,7 @@ def workers(value: str) -> int:
 def mode(value: str) -> int:
     """Permissions in octal digits."""
     if not re.fullmatch(r"(0o)?[0-7]{3}", value):
-        raise ValueError("expected permissions in octal, such as 660")
+        raise ValueError("expected permissions in octal, such as 0o660")
     return int(value.removeprefix("0o"), 8)
 
 

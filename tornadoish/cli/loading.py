@@ -197,17 +197,15 @@ def _usual(module: ModuleType, app: str) -> Any:
 
 def _offer(module: ModuleType) -> str:
     """What of a module looks as if it could be served."""
-    likely = [
-        name
+    own = [
+        (name, value)
         for name, value in vars(module).items()
-        if not name.startswith("_")
-        and getattr(value, "__module__", module.__name__) == module.__name__
-        and (callable(value) and not isinstance(value, type))
+        if not name.startswith("_") and callable(value) and not isinstance(value, type)
     ]
+    likely = [name for name, value in own if hasattr(value, "start_request")]
     likely += [
         name
-        for name, value in vars(module).items()
-        if not name.startswith("_") and hasattr(value, "start_request") and name not in likely
-        and not isinstance(value, type)
-    ]  # fmt: skip
+        for name, value in own
+        if name not in likely and getattr(value, "__module__", "") == module.__name__
+    ]
     return f"; it has {', '.join(likely[:5])}" if likely else ""

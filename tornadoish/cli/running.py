@@ -96,8 +96,7 @@ def _introduce(settings: Settings) -> None:
 def _run(task: Task) -> int:
     _, make_loop = loop_of(task.settings)
     with asyncio.Runner(loop_factory=make_loop) as runner:
-        runner.run(Service(task).run())
-    return 0
+        return runner.run(Service(task).run())
 
 
 def _urls(settings: Settings, sockets: Iterable[socket.socket]) -> str:

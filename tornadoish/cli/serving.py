@@ -69,9 +69,10 @@ class Service:
         self._requests = 0
         self._on_terminal = _has_terminal()
 
-    async def run(self) -> None:
+    async def run(self) -> int:
         """Start, serve, and drain when told to.
 
+        :returns: the exit status: 1 if somebody could not wait for what was being answered.
         :raises CommandError: it cannot start.
         """
         loop = asyncio.get_running_loop()
@@ -80,10 +81,10 @@ class Service:
             if self._link is not None:
                 self._link.start(self._drain_as_told, self._figures)
             if not await self._start_unless_stopped():
-                return
+                return 0
             self._watch()
             await self._stop.wait()
-            await self._drain()
+            return await self._drain()
         finally:
             if self._watchdog is not None:
                 self._watchdog.cancel()
@@ -220,10 +221,10 @@ class Service:
 
     # -- the end
 
-    async def _drain(self) -> None:
+    async def _drain(self) -> int:
         server = self._server
         if server is None:
-            return
+            return 0
         self._notifier.stopping()
         if not self._task.quiet:
             gen_log.info("Stopping: requests have %g seconds to end", self._grace)
@@ -234,9 +235,11 @@ class Service:
         except asyncio.CancelledError:
             if not drain.cancelled():
                 raise
+            return 1
         except Exception:
             app_log.error("The application could not clean up", exc_info=True)
             raise StartError("the application could not clean up", 1) from None
+        return 0
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -180,14 +180,14 @@ def _typed(option: Option, value: Any, where: str, status: int) -> Any:
         return _collected(option, many, where, status)
     several = option.shape is Shape.MANY and isinstance(value, (list, tuple))
     many = value if several else [value]
-    texts: list[str] = []
+    values: list[Any] = []
     for one in many:
         if isinstance(one, bool) or not isinstance(one, (str, int, float, os.PathLike)):
             raise _wrong(where, one, "expected a text or a number", status)
-        if isinstance(one, os.PathLike):
-            one = os.fspath(one)
-        texts.append(one if isinstance(one, str) else option.as_text(one))
-    return _collected(option, texts, where, status)
+        one = os.fspath(one) if isinstance(one, os.PathLike) else one
+        text = one if isinstance(one, str) else option.as_text(one)
+        values.append(_parsed(option, text, where, status, one))
+    return tuple(values) if option.shape is Shape.MANY else values[-1]
 
 
 def _as_bound(bound: Any) -> str:
@@ -201,11 +201,11 @@ def _collected(option: Option, texts: Iterable[str], where: str, status: int) ->
     return tuple(values) if option.shape is Shape.MANY else values[-1]
 
 
-def _parsed(option: Option, text: str, where: str, status: int) -> Any:
+def _parsed(option: Option, text: str, where: str, status: int, given: Any = None) -> Any:
     try:
         return option.parse(text)
     except ValueError as error:
-        raise _wrong(where, text, str(error), status) from None
+        raise _wrong(where, text if given is None else given, str(error), status) from None
 
 
 def _wrong(where: str, value: Any, expected: str, status: int) -> CommandError:

@@ -13,7 +13,6 @@ import socket
 import subprocess
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 
 from tornadoish.cli.reloading.watching import make_watcher
 from tornadoish.log import gen_log
@@ -135,7 +134,8 @@ def _told(changed: set[str]) -> str:
 
 
 def _short(path: str) -> str:
-    try:
-        return str(Path(path).relative_to(os.getcwd()))
-    except ValueError:
-        return path
+    path = os.path.abspath(path)
+    here = os.getcwd()
+    if path == here:
+        return "this directory"
+    return os.path.relpath(path, here) if path.startswith(here + os.sep) else path
