@@ -118,7 +118,7 @@ async def main(port: int, log: CountingLog) -> None:
         [*routes, ("/stats", TrimmedStats)],
         log=log,
         log_function=lambda handler: None,
-        websocket_ping_interval=20,  # of those that wait for the others nobody answers
+        websocket_ping_interval=60,  # of those that wait for the others nobody answers
         websocket_max_message_size=1 << 20,
     )
     limits = Limits(linger_seconds=SECONDS, connections_per_address=None)
