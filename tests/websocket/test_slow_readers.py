@@ -186,6 +186,19 @@ async def test_send_has_a_limit(serve: Serve, notes: Notes) -> None:
     await notes.has(("closed", 1013, "Too slow"))
 
 
+async def test_send_waits_with_a_message_of_any_size(serve: Serve, notes: Notes) -> None:
+    """It is not more than without a peer that is behind."""
+    _, raw, handler = await push_to(serve, notes, max_unsent_bytes=10_000)
+    connection = handler.ws_connection
+    while not connection.stream.blocked:
+        handler.write_message("a" * 9000)
+    task = asyncio.ensure_future(handler.send(MESSAGE))
+    await settled()
+    while (message := await raw.message()) != MESSAGE:
+        assert message == "a" * 9000
+    await task
+
+
 async def test_send_does_not_wait_for_ever(serve: Serve, notes: Notes) -> None:
     _, raw, handler = await push_to(serve, notes, send_timeout=0.05)
     count = await fill(handler)

@@ -70,12 +70,13 @@ class Outgoing:
             self.write_message(message, binary)
             return
         size = len(message) + FRAME_COST
+        # One alone may be of any size, as it may if the peer is not behind.
+        if self._queued and self._queued + size > self.parameters.max_unsent_bytes:
+            self._end_slow()
+            raise WebSocketClosedError("The peer is too slow")
         self._queued += size
         queue = self._queue = self._queue or asyncio.Lock()
         try:
-            if self._queued > self.parameters.max_unsent_bytes:
-                self._end_slow()
-                raise WebSocketClosedError("The peer is too slow")
             async with asyncio.timeout(self.parameters.send_timeout), queue:
                 await self.stream.room()
                 self.write_message(message, binary)
