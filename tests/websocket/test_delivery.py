@@ -8,6 +8,7 @@ import gc
 import logging
 import socket
 import weakref
+import zlib
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from tornadoish.websocket import WebSocketClosedError, WebSocketConnection, WebS
 
 from .ours import framework  # noqa: F401 - a fixture
 from .talking import (
+    BINARY,
     PING,
     PONG,
     TEXT,
@@ -201,6 +203,29 @@ async def test_many_messages_do_not_keep_others_waiting(serve: Serve, notes: Not
         while len(notes) < 1001:
             await asyncio.sleep(0)
     assert notes.index("2") < 500
+
+
+async def test_nor_do_large_ones(serve: Serve, notes: Notes) -> None:
+    """40 MiB, compressed to what comes with one read."""
+
+    class Compressing(WebSocketHandler):
+        def get_compression_options(self) -> dict[str, Any]:
+            return {}
+
+        def on_message(self, message: str | bytes) -> None:
+            notes(len(message))
+
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -12)
+    data = compressor.compress(bytes(1 << 20)) + compressor.flush(zlib.Z_FULL_FLUSH)
+    talk = await serve(Compressing)
+    extension = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=12"
+    first, second = await talk.raw("/", extension), await talk.raw()
+    first.frames(frame(BINARY, data[:-4], rsv=4) * 40)
+    second.text("2")
+    async with asyncio.timeout(PATIENCE):
+        while len(notes) < 41:
+            await asyncio.sleep(0)
+    assert notes.index(1) < 10
 
 
 # ---- Coroutines ------------------------------------------------------------------------------

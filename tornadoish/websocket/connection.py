@@ -31,8 +31,9 @@ from tornadoish.websocket.lifetime import (
 from tornadoish.ws import OPEN, Close, Event, Message, MessagePart, Ping, Pong, ProtocolError
 from tornadoish.ws.codes import NORMAL
 
-#: messages after which other connections have their turn
-MESSAGES_PER_TURN = 64
+#: messages after which other connections have their turn; of large ones, each piece of so many
+#: bytes counts as one (compressed, a whole series of them may have come at once)
+MESSAGES_PER_TURN, PIECE = 64, 16 * 1024
 #: bytes that are read while nobody takes a message: so many can come before a peer that goes away
 #: is no longer noticed
 READ_AHEAD = 16 * 1024
@@ -147,13 +148,14 @@ class WebSocketConnection(Lifetime):
                     if not buffer.data and self.turn is PUMP:
                         self._nothing_more()
                         break
+                    left -= len(event.data) // PIECE
                 elif event is None:
                     self._nothing_more()
                     break
                 else:
                     self._take(event)
                 left -= 1
-                if not left and self.turn is PUMP:
+                if left <= 0 and self.turn is PUMP:
                     self.turn = LATER
                     asyncio.get_running_loop().call_soon(self._go_on_if_later)
         except ProtocolError as fault:
