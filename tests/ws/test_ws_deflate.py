@@ -205,7 +205,7 @@ class TestClient:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"level": 10}, {"level": -1}, {"mem_level": 0}, {"mem_level": 10},
+    [{"level": 10}, {"level": -2}, {"mem_level": 0}, {"mem_level": 10},
      {"server_max_window_bits": 7}, {"client_max_window_bits": 16}],
 )  # fmt: skip
 def test_options_out_of_range(wrong: dict[str, int]) -> None:

@@ -117,7 +117,7 @@ class DeflateOptions:
     defaults. Without takeover of contexts it keeps nothing.
     """
 
-    #: 1 (quick) to 9 (small)
+    #: 1 (quick) to 9 (small), 0 (not at all), -1 (zlib's own choice)
     level: int = 3
     #: memory of our compressor, 1 to 9
     mem_level: int = 5
@@ -132,7 +132,7 @@ class DeflateOptions:
 
     def __post_init__(self) -> None:
         if not (
-            0 <= self.level <= 9
+            -1 <= self.level <= 9
             and 1 <= self.mem_level <= 9
             and 8 <= self.server_max_window_bits <= 15
             and 8 <= self.client_max_window_bits <= 15
