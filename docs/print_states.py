@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from tornadoish.http1.states import EVENTS, HALF, PAIR, STATES, Named
 from tornadoish.http1connection.pump import TURNS
+from tornadoish.ws.states import TABLE, State, Step
 
 
 def meanings(title: str, names: tuple[Named, ...]) -> list[str]:
@@ -24,14 +25,34 @@ def table(
     return [head, rule, *body, ""]
 
 
-def diagram() -> list[str]:
-    """One half as a Mermaid diagram."""
-    arrows: dict[tuple[Named, Named], list[str]] = {}
-    for state, row in HALF.items():
-        for event, target in row.items():
-            arrows.setdefault((state, target), []).append(repr(event))
-    lines = [f"    {a} --> {b}: {', '.join(events)}" for (a, b), events in arrows.items()]
-    return ["```mermaid", "stateDiagram-v2", "    [*] --> HEAD", *lines, "```", ""]
+def picture(name: str, title: str) -> list[str]:
+    """One of those that docs/print_pictures.py draws from the same tables."""
+    return [f"![{title}](pictures/{name}.svg)", ""]
+
+
+def websocket() -> list[str]:
+    """The table of a WebSocket, whose states and steps are enumerations."""
+    rows = [
+        f"| **{state.name}** | "
+        + " | ".join(TABLE[state][step].name if step in TABLE[state] else "" for step in Step)
+        + " |"
+        for state in State
+    ]
+    return [
+        "| state | " + " | ".join(step.name for step in Step) + " |",
+        "|---|" + "---|" * len(Step),
+        *rows,
+        "",
+        *picture("websocket", "A WebSocket connection"),
+        "### Its states",
+        "",
+        *[f"- `{state.name}`: {state.value}" for state in State],
+        "",
+        "### Its steps",
+        "",
+        *[f"- `{step.name}`: {step.value}" for step in Step],
+        "",
+    ]
 
 
 def page() -> str:
@@ -43,10 +64,12 @@ def page() -> str:
     pair = [(received, [repr(PAIR[received][sent]) for sent in STATES]) for received in STATES]
     verdicts = tuple(dict.fromkeys(v for row in PAIR.values() for v in row.values()))
     lines = [
-        "# The state tables of HTTP/1",
+        "# The state tables",
         "",
-        "Printed by `docs/print_states.py` from `tornadoish/http1/states.py` and",
-        "`tornadoish/http1connection/pump.py`; a test compares.",
+        "Printed by `docs/print_states.py` from `tornadoish/http1/states.py`,",
+        "`tornadoish/http1connection/pump.py` and `tornadoish/ws/states.py`, and drawn by",
+        "`docs/print_pictures.py`; a test compares. In the pictures, an event that is possible in",
+        "nearly every state, and always leads to the same one, is drawn once.",
         "",
         "## One half of a connection",
         "",
@@ -54,7 +77,7 @@ def page() -> str:
         "empty cell is illegal: asking for it is a bug and raises.",
         "",
         *table("state", EVENTS, half),
-        *diagram(),
+        *picture("half", "One half of a connection"),
         *meanings("States", STATES),
         *meanings("Events", EVENTS),
         "## Both halves of a server's connection",
@@ -62,12 +85,18 @@ def page() -> str:
         "Rows: what is received; columns: what is sent.",
         "",
         *table("received", STATES, pair),
+        *picture("pair", "Both halves of a server's connection"),
         *meanings("Verdicts", verdicts),
         "## Whose turn it is",
         "",
         *meanings("Turns of the pump", TURNS),
+        "## A WebSocket",
+        "",
+        "One table for both ends of a connection.",
+        "",
+        *websocket(),
     ]
-    return "\n".join(lines)
+    return "\n".join(lines).rstrip()
 
 
 if __name__ == "__main__":
