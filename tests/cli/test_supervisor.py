@@ -65,6 +65,7 @@ async def test_control_c_of_a_terminal_is_not_for_workers(supervised: Supervised
     assert (await answer)["pid"]
     client.close()
     assert await supervised.ended() == 0
+    assert ") drains" not in supervised.said()  # as a worker that was sent a signal would say
 
 
 async def test_a_second_signal_ends_at_once(supervised: Supervised) -> None:
@@ -232,12 +233,18 @@ async def test_a_worker_whose_loop_does_not_run_is_replaced(supervised: Supervis
     assert "in answer" in supervised.said()  # where it was
 
 
-async def test_a_stopped_supervisor_takes_no_worker_for_silent(supervised: Supervised) -> None:
+async def test_nobody_is_silent_while_all_are_frozen(supervised: Supervised) -> None:
+    """As by ``docker pause``: the first to go on may be the supervisor."""
     await supervised.start(policy={"answer_seconds": 0.5})
     pids = await supervised.pids()
     supervised.signal(signal.SIGSTOP)
-    await asyncio.sleep(1.5)  # the very thing: time in which it does not run
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    await asyncio.sleep(1.5)  # the very thing: time that passes
     supervised.signal(signal.SIGCONT)
+    assert await supervised.pids() == pids
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
     for _ in range(20):
         assert await supervised.pids() == pids
 
