@@ -7,9 +7,10 @@ behind them.
 from __future__ import annotations
 
 import json
-from json.encoder import encode_basestring_ascii as _quoted
+from json.encoder import encode_basestring_ascii
+from typing import Any
 
-from tornadoish.accesslog.texts import Clock
+from tornadoish.accesslog.texts import Clock, Escaped, Kept
 from tornadoish.httputil import Exchange
 
 #: what a note cannot be called: it is called ``note.NAME`` then
@@ -17,6 +18,23 @@ FIXED = frozenset(
     ("time", "remote_ip", "method", "target", "version", "status", "bytes_in", "bytes_out",
      "duration", "first_byte", "ended", "route", "host", "referer", "user_agent")
 )  # fmt: skip
+
+
+class _Quoted(Escaped):
+    """A text as JSON; null if there is none."""
+
+    def make(self, key: str | None) -> str:
+        return encode_basestring_ascii(key) if key else "null"
+
+
+class _Asked(Kept[Any]):
+    """The members of a start line."""
+
+    def make(self, key: Any) -> str:
+        if key is None:
+            return '"method":null,"target":null,"version":null'
+        method, target, version = map(encode_basestring_ascii, key)
+        return f'"method":{method},"target":{target},"version":{version}'
 
 
 class JSONLine:
@@ -29,39 +47,33 @@ class JSONLine:
 
     def __init__(self) -> None:
         self._clock = Clock()
+        self._quoted = _Quoted()
+        self._asked = _Asked()
 
     def __call__(self, exchange: Exchange) -> str:
-        line = exchange.start_line
         headers = exchange.headers
         fields = {} if headers is None else headers.index()
-        if line is None:
-            asked = '"method":null,"target":null,"version":null'
-        else:
-            method, target, version = line
-            asked = (
-                f'"method":{_quoted(method)},"target":{_quoted(target)},'
-                f'"version":{_quoted(version)}'
-            )
-        begun = exchange.begun
+        quoted, clock, begun = self._quoted, self._clock, exchange.begun
+        wall = begun + clock.offset
+        text = clock.text
+        if int(wall) != clock.second:
+            text = clock.iso(begun)
+            wall = begun + clock.offset
         first_byte = exchange.first_byte
-        first = f"{first_byte - begun:.6f}" if first_byte else "null"
-        text = (
-            f'{{"time":"{self._clock.iso(begun)}","remote_ip":{_or_null(exchange.remote_ip)},'
-            f'{asked},"status":{exchange.status or "null"},"bytes_in":{exchange.bytes_in},'
+        line = (
+            f'{{"time":"{text}.{int(wall * 1000) % 1000:03d}Z",'
+            f'"remote_ip":{quoted[exchange.context.remote_ip]},{self._asked[exchange.start_line]},'
+            f'"status":{exchange.status or "null"},"bytes_in":{exchange.bytes_in},'
             f'"bytes_out":{exchange.bytes_out},"duration":{exchange.finished - begun:.6f},'
-            f'"first_byte":{first},"ended":"{exchange.ended.value}",'
-            f'"route":{_or_null(exchange.route)},"host":{_or_null(fields.get("host"))},'
-            f'"referer":{_or_null(fields.get("referer"))},'
-            f'"user_agent":{_or_null(fields.get("user-agent"))}'
+            f'"first_byte":{f"{first_byte - begun:.6f}" if first_byte else "null"},'
+            f'"ended":"{exchange.ended}","route":{quoted[exchange.route]},'
+            f'"host":{quoted[fields.get("host")]},"referer":{quoted[fields.get("referer")]},'
+            f'"user_agent":{quoted[fields.get("user-agent")]}'
         )
         if exchange.notes:
             named = {
                 f"note.{name}" if name in FIXED else name: value
                 for name, value in exchange.notes.items()
             }
-            return text + "," + json.dumps(named, default=str, separators=(",", ":"))[1:]
-        return text + "}"
-
-
-def _or_null(text: str | None) -> str:
-    return _quoted(text) if text else "null"
+            return line + "," + json.dumps(named, default=str, separators=(",", ":"))[1:]
+        return line + "}"

@@ -32,7 +32,7 @@ from tornadoish.httputil.trailers import NOT_IN_TRAILERS
 _CHUNKED = -1
 _UNTIL_CLOSE = -2
 _BODYLESS = frozenset((*range(100, 200), 204, 304))  # RFC 9112, 6.3
-_NOTHING = -3  # the answer to a HEAD: what is written is counted by nobody and goes nowhere
+NOTHING = -3  # the answer to a HEAD: what is written is counted by nobody and goes nowhere
 _ASIDE = -4  # somebody else is sending part of it: nothing, not even its end, may be written
 
 Pairs = list[tuple[str, str]]
@@ -112,7 +112,7 @@ class Writer:
             left, extra, pairs = self._framing(code, index, pairs)
             persists, extra, pairs = self._end_of_connection(left, index, extra, pairs)
             if self._method == "HEAD":
-                left = _NOTHING
+                left = NOTHING
         data = f"{_lines(text, pairs)}{extra}\r\n".encode("latin-1")
         if chunk:
             if len(chunk) == left:
@@ -133,7 +133,7 @@ class Writer:
             return head + chunk, left - len(chunk)
         if left == _CHUNKED:
             return b"%b%x\r\n%b\r\n" % (head, len(chunk), chunk), left
-        return (head if left == _NOTHING else head + chunk), left
+        return (head if left == NOTHING else head + chunk), left
 
     def _framing(self, code: int, index: dict[str, str], pairs: Pairs) -> tuple[int, str, Pairs]:
         """How the body is framed (RFC 9112, 6.3): what may be written of it, the field that says so
@@ -222,7 +222,7 @@ class Writer:
             raise HTTPOutputError("Body data while a file is being sent")
         if left == _CHUNKED and chunk:
             return b"%x\r\n%b\r\n" % (len(chunk), chunk)
-        return b"" if left == _NOTHING else chunk
+        return b"" if left == NOTHING else chunk
 
     def set_aside(self, count: int) -> bool:
         """Somebody else sends the next ``count`` bytes of the body, not through here; until
@@ -245,7 +245,7 @@ class Writer:
     @property
     def sends_nothing(self) -> bool:
         """Whether the body of this message goes nowhere: it answers a HEAD."""
-        return self.left == _NOTHING
+        return self.left == NOTHING
 
     def take_back(self, sent: int) -> None:
         """So many of the bytes that were set aside have been sent; more may be written."""

@@ -2,7 +2,6 @@
 
 from tornadoish.http1connection.connection import HTTP1Connection
 from tornadoish.http1connection.keeper import ConnectionState
-from tornadoish.http1connection.observed import Observation, ObservedServerConnection
 from tornadoish.http1connection.parameters import HTTP1ConnectionParameters
 from tornadoish.http1connection.server import HTTP1ServerConnection
 
@@ -11,6 +10,4 @@ __all__ = [
     "HTTP1Connection",
     "HTTP1ConnectionParameters",
     "HTTP1ServerConnection",
-    "Observation",
-    "ObservedServerConnection",
 ]

@@ -12,6 +12,7 @@ import asyncio
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
+from tornadoish.http1.reader import Head
 from tornadoish.http1.states import BODY
 from tornadoish.http1connection.files import write_file
 from tornadoish.http1connection.parameters import HTTP1ConnectionParameters
@@ -76,8 +77,12 @@ class HTTP1Connection(Message):
         stream: IOStream,
         params: HTTP1ConnectionParameters,
         context: object,
+        head: Head | None,
     ) -> HTTP1Connection:
-        """A message of a server connection, which moves it."""
+        """A message of a server connection, which moves it.
+
+        :param head: what it begins with, for whoever keeps that.
+        """
         self = cls.__new__(cls)
         self.stream = stream
         self.params = params

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from contextvars import copy_context
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
+from tornadoish.http1 import states
 from tornadoish.http1.reader import Head
-from tornadoish.http1.states import DONE, HEAD, LAST, SWITCHED
+from tornadoish.http1.states import HEAD, SWITCHED
+from tornadoish.http1.writer import NOTHING
 from tornadoish.http1connection.connection import HTTP1Connection
 from tornadoish.http1connection.keeper import Keeper
 from tornadoish.http1connection.pace import BodyPace
@@ -40,11 +43,26 @@ _LIMITS = {413: "body_bytes", 414: "start_line_bytes", 431: "header_bytes", 503:
 #: that of an exchange whose client went away before there was an answer (nginx calls it so)
 CLIENT_CLOSED_REQUEST = 499
 
+DONE = Ended.DONE  # for it is asked at each step
+# What is overridden below and called for every request: without looking for it each time.
+_write_headers = HTTP1Connection.write_headers
+_message_over = HTTP1ServerConnection._message_over
+
 
 class Observation:
-    """The observers of one server, as its connections call them: those that listen, guarded."""
+    """The observers of one server, as its connections call them: those that listen."""
 
-    __slots__ = ("begun", "closed", "draining", "ended", "limit_reached", "opened", "waiting")
+    __slots__ = (
+        "begun",
+        "closed",
+        "draining",
+        "ended",
+        "limit_reached",
+        "opened",
+        "tell_end",
+        "waiting",
+        "wants_request",
+    )  # fmt: skip
 
     def __init__(self, observers: Iterable[Observer]) -> None:
         listening = list(observers)
@@ -53,8 +71,21 @@ class Observation:
         self.begun = _listeners(listening, "begun")
         self.waiting = _listeners(listening, "waiting")
         self.ended = _listeners(listening, "ended")
+        #: tells all of them of the end of an exchange; if there is but one, it may raise
+        self.tell_end: Callable[[Exchange], None] = self._tell_all
+        if len(self.ended) == 1:
+            self.tell_end = self.ended[0]
         self.limit_reached = _listeners(listening, "limit_reached")
         self.draining = _listeners(listening, "draining")
+        self.wants_request = any(observer.wants_request for observer in listening)
+
+    def make_connection(self, *arguments: Any) -> ObservedServerConnection:
+        """What :class:`HTTP1ServerConnection` makes of ``arguments``, observed."""
+        kind = AttendedServerConnection if self.begun else ObservedServerConnection
+        return kind(self, *arguments)
+
+    def _tell_all(self, exchange: Exchange) -> None:
+        tell(self.ended, exchange)
 
 
 def tell(listeners: Iterable[Callable[..., None]], *what: Any) -> None:
@@ -63,7 +94,11 @@ def tell(listeners: Iterable[Callable[..., None]], *what: Any) -> None:
         try:
             listener(*what)
         except Exception:
-            app_log.error("Uncaught exception in an observer", exc_info=True)
+            _log_failure()
+
+
+def _log_failure() -> None:
+    app_log.error("Uncaught exception in an observer", exc_info=True)
 
 
 def _listeners(observers: Iterable[Observer], name: str) -> tuple[Callable[..., None], ...]:
@@ -80,6 +115,27 @@ class ObservedConnection(HTTP1Connection, Exchange):
 
     _told = False  # the observers, of its end
 
+    @classmethod
+    def for_request(
+        cls,
+        pump: MessagePump,
+        stream: IOStream,
+        params: HTTP1ConnectionParameters,
+        context: object,
+        head: Head | None,
+    ) -> ObservedConnection:
+        # All of it here: a call more would be the largest part of what it costs to be observed.
+        self = cls.__new__(cls)
+        self.stream = stream
+        self.params = params
+        self.context = context
+        self.pump = pump
+        self.variables = copy_context()
+        if head is not None:
+            self.start_line, self.headers = head  # type: ignore[assignment]
+        self.begun = perf_counter()
+        return self
+
     # -- HTTPConnection
 
     def write_headers(
@@ -89,13 +145,13 @@ class ObservedConnection(HTTP1Connection, Exchange):
         chunk: bytes | None = None,
     ) -> asyncio.Future[None]:
         pump = self.pump
-        sent = super().write_headers(start_line, headers, chunk)
-        code = start_line[1]
-        if pump is not None and (code == 101 or cast(int, code) >= 200):
-            self.status = cast(int, code)
+        sent = _write_headers(self, start_line, headers, chunk)
+        code: Any = start_line[1]
+        if pump is not None and (code >= 200 or code == 101):
+            self.status = code
             self.response_headers = headers
             self.first_byte = perf_counter()
-            if chunk and not pump.writer.sends_nothing:
+            if chunk and pump.writer.left != NOTHING:
                 self.bytes_out = len(chunk)
         return sent
 
@@ -119,7 +175,7 @@ class ObservedConnection(HTTP1Connection, Exchange):
 
     def _given_up(self) -> None:
         pump = self.pump
-        if pump is not None and not pump.stream.closed() and self.ended is Ended.DONE:
+        if pump is not None and not pump.stream.closed() and self.ended is DONE:
             self.ended = Ended.ABORTED
 
 
@@ -152,15 +208,15 @@ class _Remembering(HTTPServerConnectionDelegate):
     def start_request(
         self, server_conn: object, request_conn: HTTPConnection
     ) -> HTTPMessageDelegate:
-        delegate = self._start_request(server_conn, request_conn)
-        cast(ObservedConnection, request_conn)._outermost = delegate
+        exchange: Any = request_conn
+        delegate = exchange._outermost = self._start_request(server_conn, request_conn)
         return delegate
 
 
 class ObservedServerConnection(HTTP1ServerConnection):
     """A server connection that tells ``observation`` of itself and of its exchanges."""
 
-    __slots__ = ("_head", "_observation")
+    __slots__ = ("_observation",)
 
     _make_message = ObservedConnection.for_request
 
@@ -174,13 +230,13 @@ class ObservedServerConnection(HTTP1ServerConnection):
     ) -> None:
         super().__init__(stream, params, context, keeper)
         self._observation = observation
-        self._head: Head | None = None  # of the current message
 
     # -- the connection
 
     def start_serving(self, delegate: HTTPServerConnectionDelegate) -> None:
         tell(self._observation.opened, self)
-        super().start_serving(_Remembering(delegate))
+        wants_request = self._observation.wants_request
+        super().start_serving(_Remembering(delegate) if wants_request else delegate)
 
     def cut(self) -> bool:
         self._because(Ended.CUT)
@@ -193,7 +249,7 @@ class ObservedServerConnection(HTTP1ServerConnection):
     def _because(self, ended: Ended) -> None:
         """If the message is not through, this is why it will not be."""
         message = cast("ObservedConnection | None", self.message)
-        if message is not None and message.ended is Ended.DONE and not self.stream.closed():
+        if message is not None and message.ended is DONE and not self.stream.closed():
             message.ended = ended
 
     def _gone(self) -> None:
@@ -203,7 +259,7 @@ class ObservedServerConnection(HTTP1ServerConnection):
 
     def detach(self) -> None:
         exchange = cast("ObservedConnection | None", self.message)
-        if exchange is not None:
+        if exchange is not None and not exchange._told:
             exchange.ended = Ended.DETACHED
             self._tell_end(exchange)
         stream, closed = self.stream, self._observation.closed
@@ -218,25 +274,6 @@ class ObservedServerConnection(HTTP1ServerConnection):
         super().detach()
 
     # -- an exchange begins
-
-    def _begin(self, head: Head) -> Awaitable[None] | None:
-        self._head = head
-        return super()._begin(head)
-
-    def _start(
-        self,
-        message: HTTP1Connection,
-        line: RequestStartLine | ResponseStartLine,
-        headers: HTTPHeaders,
-    ) -> Awaitable[None] | None:
-        exchange = cast(ObservedConnection, message)
-        exchange.start_line = cast(RequestStartLine, line)
-        exchange.headers = headers
-        exchange.begun = perf_counter()
-        listeners = self._observation.begun
-        if listeners:
-            tell(listeners, exchange)
-        return super()._start(message, line, headers)
 
     def _body_begins(self) -> None:
         self._pace = _CountingPace(self, cast(ObservedConnection, self.message))
@@ -267,7 +304,7 @@ class ObservedServerConnection(HTTP1ServerConnection):
         exchange = cast("ObservedConnection | None", self.message)
         if exchange is not None:
             self._stamp()
-            if exchange.ended is Ended.DONE:
+            if exchange.ended is DONE:
                 exchange.ended = self._why_closed()
         super().stream_closed()
 
@@ -279,19 +316,13 @@ class ObservedServerConnection(HTTP1ServerConnection):
         return Ended.UNREAD if self._is_answered() else Ended.CLIENT_GONE
 
     def _refuse(self, error: HTTPInputError) -> None:
-        exchange = cast("ObservedConnection | None", self.message)
+        exchange: Any = self.message
         if self.reader.state is SWITCHED or self.turn is OVER:
             super()._refuse(error)
             return
         reason = _reason_of(error)
         if exchange is None:
-            exchange = cast(ObservedConnection, self._make_message(
-                self, self.stream, self.params, self.context))  # fmt: skip
-            exchange.begun = perf_counter()
-        elif exchange.start_line is None and self._head is not None:
-            line, exchange.headers = self._head
-            exchange.start_line = cast(RequestStartLine, line)
-            exchange.begun = perf_counter()
+            exchange = self._make_message(self, self.stream, self.params, self.context, None)
         if self._is_answered():
             reason = Ended.UNREAD
         elif reason in (Ended.LIMIT, Ended.TIMEOUT):
@@ -315,31 +346,41 @@ class ObservedServerConnection(HTTP1ServerConnection):
         return _LIMITS[error.status]
 
     def _message_over(self) -> None:
-        exchange = cast("ObservedConnection | None", self.message)
-        if exchange is not None:
-            self._tell_end(exchange)
-        super()._message_over()
+        exchange: Any = self.message
+        if exchange is not None and not exchange._told:
+            if self.stream.blocked:
+                self._tell_end(exchange)
+            else:  # what that would do, for every request that is answered on the spot
+                exchange._told = True
+                if not exchange.finished:
+                    exchange.finished = perf_counter()
+                self._pace = None
+                try:
+                    self._observation.tell_end(exchange)
+                except Exception:
+                    _log_failure()
+                if exchange._outermost is not None:
+                    exchange._outermost = None
+        _message_over(self)
 
     def _end_message(self) -> None:
         exchange = cast("ObservedConnection | None", self.message)
-        if exchange is not None and exchange.ended is Ended.DONE:
+        if exchange is not None and exchange.ended is DONE:
             state = self.reader.state
-            if state is not DONE and state is not LAST and self._is_answered():
+            if state is not states.DONE and state is not states.LAST and self._is_answered():
                 exchange.ended = Ended.UNREAD
         super()._end_message()
-        if exchange is not None:
+        if exchange is not None and not exchange._told:
             self._tell_end(exchange)
 
     def _tell_end(self, exchange: ObservedConnection) -> None:
         """It is over, unless the client is slow to take what it was sent."""
-        if exchange._told:
-            return
         exchange._told = True
-        self._pace = self._head = None  # they would keep the message while the connection is idle
+        self._pace = None  # it would keep the message while the connection is idle
         if not exchange.finished:
             exchange.finished = perf_counter()
         stream = self.stream
-        if stream.blocked and exchange.ended is Ended.DONE and not stream.closed():
+        if stream.blocked and exchange.ended is DONE and not stream.closed():
             room = stream.room()
             room.add_done_callback(lambda room: self._taken(exchange, room))
         else:
@@ -358,9 +399,26 @@ class ObservedServerConnection(HTTP1ServerConnection):
     def _tell_observers(self, exchange: ObservedConnection) -> None:
         if not exchange.status and exchange.ended is Ended.CLIENT_GONE:
             exchange.status = CLIENT_CLOSED_REQUEST
-        tell(self._observation.ended, exchange)
-        # Not a moment longer: they refer to each other.
-        exchange._outermost = exchange.response_headers = None
+        try:
+            self._observation.tell_end(exchange)
+        except Exception:
+            _log_failure()
+        exchange._outermost = None  # not a moment longer: they refer to each other
+
+
+class AttendedServerConnection(ObservedServerConnection):
+    """The same where somebody wants to hear of each request's beginning."""
+
+    __slots__ = ()
+
+    def _start(
+        self,
+        message: HTTP1Connection,
+        line: RequestStartLine | ResponseStartLine,
+        headers: HTTPHeaders,
+    ) -> Awaitable[None] | None:
+        tell(self._observation.begun, message)
+        return super()._start(message, line, headers)
 
 
 def _reason_of(error: HTTPInputError) -> Ended:

@@ -165,7 +165,7 @@ class HTTP1ServerConnection(MessagePump):
         if stream.clock is not None and stream.clock.now > self._expires:
             self.keeps_alive = False
         self.writer.answer(line[0], line[2], reader.persists and self.keeps_alive)
-        message = self._make_message(self, stream, params, self.context)
+        message = self._make_message(self, stream, params, self.context, head)
         self.message = message
         if self.keeper.attentive:
             self.keeper.tell(self, ConnectionState.ACTIVE)

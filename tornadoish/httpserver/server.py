@@ -11,13 +11,12 @@ import ssl
 import weakref
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
-from functools import partial
 from typing import Any, Self, cast
 
 from tornadoish.http1.limits import Limits
 from tornadoish.http1connection import HTTP1ConnectionParameters, HTTP1ServerConnection
 from tornadoish.http1connection.keeper import ConnectionHook, Keeper
-from tornadoish.http1connection.observed import Observation, ObservedServerConnection, tell
+from tornadoish.http1connection.observed import Observation, tell
 from tornadoish.http1connection.server import FIRST_REQUEST_SECONDS
 from tornadoish.httpserver.context import HTTPRequestContext, _ProxyAdapter
 from tornadoish.httpserver.proxies import Proxies
@@ -144,7 +143,7 @@ class HTTPServer(TCPServer, HTTPServerConnectionDelegate):
         self._observation = Observation(observers)
         self._make_connection: Callable[..., HTTP1ServerConnection] = HTTP1ServerConnection
         if observers:
-            self._make_connection = partial(ObservedServerConnection, self._observation)
+            self._make_connection = self._observation.make_connection
         self._connections: set[HTTP1ServerConnection] = set()
         # Streams that somebody has detached, as far as they are still there.
         self._detached: weakref.WeakSet[IOStream] = weakref.WeakSet()

@@ -34,8 +34,9 @@ class Ended(enum.StrEnum):
 class Exchange:
     """One request and its answer, as observers see it.
 
-    It is the ``connection`` of its request, too, so handlers may add to ``notes``. What an observer
-    wants of ``request`` and ``route`` it must ask for before ``Observer.ended`` returns.
+    It is the ``connection`` of its request, too, so handlers may add to ``notes``. ``request`` is
+    there for observers that want it (``Observer.wants_request``), until ``Observer.ended`` returns;
+    ``route``, too, but it stays for who has asked.
     """
 
     #: None: there was no head that could be read
@@ -59,32 +60,24 @@ class Exchange:
     #: for the log: what anybody wants to say of this request
     notes: dict[str, Any] | None = None
 
+    #: who is asking: an object with ``remote_ip`` and ``protocol`` ("http" or "https")
+    context: Any = None
+
     # What start_request has returned, as long as the exchange lasts.
     _outermost: Any = None
     _route: str | None = None
-
-    @property
-    def remote_ip(self) -> str | None:
-        """The client's address, as far as the connection knows it."""
-        return getattr(getattr(self, "context", None), "remote_ip", None)
-
-    @property
-    def protocol(self) -> str:
-        """ "http" or "https"."""
-        scheme: str = getattr(getattr(self, "context", None), "protocol", "http")
-        return scheme
 
     @property
     def request(self) -> HTTPServerRequest | None:
         """The request as its handler sees it, if whoever answers it has made one."""
         delegate = self._outermost
         while delegate is not None:
-            request = getattr(delegate, "request", None)
-            if request is not None:
-                found: HTTPServerRequest = request
+            try:
+                found: HTTPServerRequest = delegate.request
+            except AttributeError:  # one that stands before another, for a proxy's sake
+                delegate = getattr(delegate, "delegate", None)
+            else:
                 return found
-            # A router's, a proxy's or a decompressor's: each has another one within it.
-            delegate = getattr(delegate, "delegate", None)
         return None
 
     @property
@@ -92,9 +85,11 @@ class Exchange:
         """The pattern of the route that was found, below whatever it is mounted at; "" if none."""
         route = self._route
         if route is None:
-            request = self.request
-            route = "" if request is None else request.route_pattern
-            self._route = route
+            try:
+                request = self._outermost.request  # as a router has it, for whom this must be quick
+            except AttributeError:
+                request = self.request
+            route = self._route = "" if request is None else request.route_pattern
         return route
 
     @property
@@ -113,6 +108,9 @@ class Observer:
     """Is told what a server does. Subclasses override what they want to hear; what they do not
     override costs nothing. Everything is called in the loop's thread and must be quick; what it
     raises is logged."""
+
+    #: whether it looks at ``Exchange.request`` or ``Exchange.route``, which are not known otherwise
+    wants_request = False
 
     def connection_opened(self, connection: object) -> None:
         """A connection has been accepted (and hands have been shaken, with TLS)."""

@@ -352,8 +352,11 @@ class HTTPServerRequest:
         """The pattern of ``route``, behind the prefix it is mounted at; "" if there is none or it
         does not go by the path (ours alone, not Tornado's). For metrics and logs: there are no more
         of them than the application has routes."""
-        pattern: str = getattr(self.route, "path_pattern", "")
-        return self.root_path + pattern if pattern else ""
+        rule = self.route
+        if rule is None:
+            return ""
+        pattern: str = getattr(rule, "path_pattern", "")  # a router may have rules of its own kind
+        return self.root_path + pattern if self.root_path else pattern
 
     # -- its life
 

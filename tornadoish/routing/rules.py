@@ -6,6 +6,7 @@ Made by applications, asked by a router. A matcher never answers a request and n
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import Any, overload
 
 from tornadoish.escape import url_escape, url_unescape, utf8
@@ -37,7 +38,7 @@ class Rule:
         self.target_kwargs: dict[str, Any] = target_kwargs or {}
         self.name = name
 
-    @property
+    @cached_property
     def path_pattern(self) -> str:
         """The pattern of the paths that it is for, as it was given but for anchors; "" if it does
         not go by the path. Ours alone, not Tornado's."""
