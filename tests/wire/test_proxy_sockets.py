@@ -136,3 +136,18 @@ async def test_behind_the_proxy_protocol(
     assert told["who"][0] == ("9.9.9.9" if believed else remote_ip)
     assert told["original"] == [remote_ip, "http"]
     assert (await behind.ask(port, first=header))["who"][0] == remote_ip
+
+
+@OURS
+@pytest.mark.parametrize(("client_tls", "protocol"), [(1, "https"), (0, "http")])
+async def test_a_proxy_says_how_its_client_came(
+    behind: Behind, client_tls: int, protocol: str
+) -> None:
+    """TLS ends at a proxy that speaks PROXY, version 2, with PP2_TYPE_SSL (send-proxy-v2-ssl)."""
+    ssl = b"\x20\x00\x05" + bytes([client_tls]) + b"\0\0\0\0"
+    addresses = bytes([4, 4, 4, 4, 5, 6, 7, 8]) + b"\xdc\x04\x01\xbb"
+    length = len(addresses + ssl).to_bytes(2, "big")
+    header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11" + length + addresses + ssl
+    told = await behind.ask(behind.serve(proxy_protocol=[PROXY]), first=header)
+    assert told["who"][:2] == ["4.4.4.4", protocol]
+    assert told["original"] == ["4.4.4.4", protocol]

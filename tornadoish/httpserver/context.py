@@ -57,7 +57,9 @@ class HTTPRequestContext:
             self.remote_ip = "0.0.0.0"  # a Unix socket's peer has none; Tornado says this too
             sock = stream.socket
             self._peer = None if sock is not None and sock.family == _AF_UNIX else "unknown"
-        self.protocol = protocol or ("https" if self.ssl_object is not None else "http")
+        header = stream.proxy_header
+        tls = self.ssl_object is not None or (header is not None and header.tls)
+        self.protocol = protocol or ("https" if tls else "http")
         self.forwarded_host: str | None = None
         self._orig_remote_ip = self.remote_ip
         self._orig_protocol = self.protocol
