@@ -97,7 +97,7 @@ def test_in_the_environment(option: Option) -> None:
         environment[f"TORNADOISH_{name.upper()}"] = other
     if option.name == "config":
         environment = {"TORNADOISH_CONFIG": "/nowhere/a.toml"}
-        with pytest.raises(CommandError, match="cannot read /nowhere/a.toml"):
+        with pytest.raises(CommandError, match=r"cannot read /nowhere/a\.toml"):
             put_together("a:b", {}, environment)
         return
     settings = put_together("a:b", {}, environment).settings

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,9 @@ from typing import Any
 from tornadoish.cli.errors import CONFIGURATION, CommandError
 from tornadoish.cli.settings import Settings
 from tornadoish.netutil import CertificateStore
+
+# What OpenSSL says of a key of another certificate, or of another kind.
+_MISMATCHES = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
 
 
 def load_certificates(settings: Settings) -> CertificateStore | None:
@@ -56,22 +58,22 @@ def why_not(error: Exception, settings: Settings) -> str:
     """What OpenSSL has to say, in words, with the files that it is about."""
     cert, key = settings.tls_cert, settings.tls_key
     reason = getattr(error, "reason", "") or ""
-    if reason == "KEY_VALUES_MISMATCH":
-        return f"the key in {key or cert} is not that of the certificate in {cert}"
-    if "password" in str(error) or reason in ("BAD_DECRYPT", "BAD_PASSWORD_READ"):
+    if _holds(str(key or cert), "ENCRYPTED"):
         if settings.tls_password_file:
             return f"the password in {settings.tls_password_file} is not that of the key"
         return f"the key in {key or cert} has a password: name its file by --tls-password-file"
-    if settings.tls_client_ca and not _has_pem(settings.tls_client_ca, "CERTIFICATE"):
+    if settings.tls_client_ca and not _holds(settings.tls_client_ca, "CERTIFICATE-----"):
         return f"--tls-client-ca {settings.tls_client_ca} holds no certificate in PEM"
-    if not _has_pem(str(cert), "CERTIFICATE"):
+    if not _holds(str(cert), "CERTIFICATE-----"):
         return f"--tls-cert {cert} holds no certificate in PEM"
-    if not _has_pem(str(key or cert), "PRIVATE KEY"):
+    if not _holds(str(key or cert), "PRIVATE KEY-----"):
         where = f"--tls-key {key} holds" if key else f"--tls-cert {cert} holds"
         return f"{where} no private key in PEM" + ("" if key else ": name its file by --tls-key")
+    if reason in _MISMATCHES:
+        return f"the key in {key or cert} is not that of the certificate in {cert}"
     return f"the certificate in {cert} and its key cannot be used: {reason or error}"
 
 
-def _has_pem(path: str, label: str) -> bool:
-    with open(os.fspath(path), "rb") as file:
-        return f"{label}-----".encode() in file.read()
+def _holds(path: str, word: str) -> bool:
+    """Whether a word of PEM stands in a file."""
+    return word.encode() in Path(path).read_bytes()

@@ -24,6 +24,7 @@ from tornadoish.cli.settings import Settings
 from tornadoish.http1.limits import Limits
 from tornadoish.http1connection.keeper import ConnectionState
 from tornadoish.httpserver import HTTPServer
+from tornadoish.httputil import HTTPServerConnectionDelegate
 from tornadoish.log import app_log, gen_log
 from tornadoish.netutil import CertificateStore
 from tornadoish.supervisor import Figures, Notifier, WorkerLink
@@ -248,7 +249,12 @@ def limits_of(settings: Settings) -> Limits:
     :raises CommandError: a bound is none that can be used.
     """
     bounds: dict[str, Any] = dict(settings.limit)
-    return replace(Limits(), **bounds)
+    limits = replace(Limits(), **bounds)
+    try:
+        HTTPServer(HTTPServerConnectionDelegate(), limits=limits)
+    except ValueError as error:
+        raise CommandError(f"--limit: {error}") from None
+    return limits
 
 
 def _has_terminal() -> bool:
