@@ -462,15 +462,6 @@ async def test_fields_of_the_connection_are_not_an_applications(serve: Serve) ->
     assert {name for name, _ in answer.fields} == {"Date", "Server", "Content-Length"}
 
 
-async def test_a_websocket_is_refused(serve: Serve) -> None:
-    site = await serve(sending(start(), body()))
-    answer = await (await site.connect()).ask(
-        *GET, "Connection: Upgrade", "Upgrade: WebSocket", "Sec-WebSocket-Version: 13",
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-    )  # fmt: skip
-    assert answer.status == 501
-
-
 # ---- Its life --------------------------------------------------------------------------------
 
 

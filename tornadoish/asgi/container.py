@@ -1,27 +1,26 @@
 """ASGIContainer: a foreign ASGI application as a target of routes and as what a server serves.
 
-What becomes of one request is in ``hosted``, the beginning and end of the application in
-``lifespan``.
+What becomes of one request is in ``hosted``, of a WebSocket in ``hosted_socket``; the beginning and
+end of the application are in ``lifespan``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
 from typing import Any
 
 from tornadoish.asgi.hosted import HostedRequest, scope_of
+from tornadoish.asgi.hosted_socket import HostedSockets
 from tornadoish.asgi.lifespan import Lifespan
 from tornadoish.asgi.types import ASGIApp
-from tornadoish.httputil import (
-    HTTPHeaders,
-    HTTPMessageDelegate,
-    HTTPServerRequest,
-    RequestStartLine,
-    ResponseStartLine,
-)
+from tornadoish.httputil import HTTPMessageDelegate, HTTPServerRequest
 from tornadoish.log import app_log
 from tornadoish.routing import Router
-from tornadoish.web.foreign import answer_error, log_request
+from tornadoish.websocket import _default_max_message_size
+from tornadoish.websocket.parameters import CompressionOptions
+from tornadoish.ws.handshake import tokens
+
+#: between two pings, and from one until something must come, in seconds (uvicorn's, too)
+PING_SECONDS = 20.0
 
 
 class ASGIContainer(Router):
@@ -32,15 +31,41 @@ class ASGIContainer(Router):
     Use it as the target of a rule, which may be a ``Mount``, or as an :class:`HTTPServer`'s
     ``request_callback``. The application's lifespan is that of the server, if that is told to start
     what it serves (``async with HTTPServer(...)``); else it begins with the first request, and ends
-    with ``HTTPServer.drain``. WebSockets are refused with a 501, for the time being.
+    with ``HTTPServer.drain``.
+
+    Its WebSockets are ours, as of :class:`WebSocketHandler`, but for the origin: whether pages of
+    other sites may open one is for the application to say, as it is under other servers.
 
     :param application: a coroutine function of ``scope``, ``receive`` and ``send``.
+    :param websocket_max_message_size: bytes of a message, decompressed; above, 1009.
+    :param websocket_ping_interval: seconds between two pings; None or 0: none.
+    :param websocket_ping_timeout: seconds from a ping on in which something must come from a
+        client that is read, else its connection is closed; 0: nobody looks.
+    :param websocket_compression: as of :meth:`WebSocketHandler.get_compression_options`.
+    :raises ValueError: compression options that are out of range; TypeError: unknown ones.
     """
 
-    def __init__(self, application: ASGIApp) -> None:
+    def __init__(
+        self,
+        application: ASGIApp,
+        *,
+        websocket_max_message_size: int = _default_max_message_size,
+        websocket_ping_interval: float | None = PING_SECONDS,
+        websocket_ping_timeout: float | None = PING_SECONDS,
+        websocket_compression: CompressionOptions | None = None,
+    ) -> None:
         self.application = application
         self._lifespan = Lifespan(application)
         self._servers = 0  # that have started it, and not cleaned it up
+        self._sockets = HostedSockets(
+            application,
+            self._is_ready,
+            lambda: self._lifespan.state,
+            websocket_compression,
+            websocket_max_message_size=websocket_max_message_size,
+            websocket_ping_interval=websocket_ping_interval,
+            websocket_ping_timeout=websocket_ping_timeout,
+        )
 
     # -- its life
 
@@ -52,6 +77,10 @@ class ASGIContainer(Router):
         await self._lifespan.start()
         self._servers += 1
 
+    def on_drain(self) -> None:
+        """Close the WebSockets (1001); the application hears of it as of any other end."""
+        self._sockets.on_drain()
+
     async def cleanup(self) -> None:
         """End the application's lifespan, if this was its last server.
 
@@ -59,6 +88,7 @@ class ASGIContainer(Router):
         """
         self._servers = max(self._servers - 1, 0)
         if self._servers == 0:
+            await self._sockets.end()
             await self._lifespan.stop()
 
     # -- requests
@@ -70,37 +100,28 @@ class ASGIContainer(Router):
         return HostedRequest(request, self._run)
 
     def find_websocket(self, request: HTTPServerRequest) -> HTTPMessageDelegate:
-        """A delegate for a request that would like to become a WebSocket: so far, a refusal."""
-        return _Refusal(request)
+        """A delegate for a request that would like to become a WebSocket."""
+        return self._sockets.find_handler(request)
 
     async def _run(self, hosted: HostedRequest) -> None:
-        if not self._lifespan.ready:
-            try:
-                await self._lifespan.start()
-            except Exception:
-                app_log.error("An ASGI application could not be started", exc_info=True)
-                hosted.give_up(503)
-                return
+        if not self._lifespan.ready and not await self._is_ready():
+            hosted.give_up(503)
+            return
         scope = scope_of(hosted.request, self._lifespan.state)
         await self.application(scope, hosted.receive, hosted.send)
 
-
-class _Refusal(HTTPMessageDelegate):
-    """Answers with a 501."""
-
-    __slots__ = ("_request",)
-
-    def __init__(self, request: HTTPServerRequest) -> None:
-        self._request = request
-
-    def headers_received(
-        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
-    ) -> Awaitable[None] | None:
-        answer_error(self._request.connection, 501)
-        log_request(501, self._request)
-        return None
+    async def _is_ready(self) -> bool:
+        """Whether the application has started: now, if it has not before."""
+        try:
+            await self._lifespan.start()
+        except Exception:
+            app_log.error("An ASGI application could not be started", exc_info=True)
+            return False
+        return True
 
 
 def _asks_for_websocket(request: HTTPServerRequest) -> bool:
     upgrade = request.headers.index().get("upgrade")
-    return upgrade is not None and upgrade.lower() == "websocket" and request.method == "GET"
+    return (
+        upgrade is not None and request.method == "GET" and "websocket" in tokens(upgrade.lower())
+    )

@@ -126,7 +126,7 @@ class HostedRequest(HTTPMessageDelegate):
         try:
             await self._run_application(self)
         except Exception as error:
-            if not (self.stage is Stage.GONE and _is_about_the_end(error)):
+            if not (self.stage is Stage.GONE and is_about_the_end(error)):
                 app_log.log(
                     logging.INFO if self.stage is Stage.GONE else logging.ERROR,
                     "Uncaught exception in an ASGI application: %s %s (%s)",
@@ -194,7 +194,7 @@ class HostedRequest(HTTPMessageDelegate):
         status = event["status"]
         if not isinstance(status, int) or not 200 <= status <= 999:
             raise ValueError(f"Not the status of an answer: {status!r}")
-        self._headers = _checked(fields_of_answer, event.get("headers", ()))
+        self._headers = checked(fields_of_answer, event.get("headers", ()))
         self._status = status
         if event.get("trailers"):
             self._trailers = HTTPHeaders()
@@ -249,14 +249,14 @@ class HostedRequest(HTTPMessageDelegate):
         trailers = self._trailers
         if trailers is None:
             raise RuntimeError("Trailers that http.response.start did not announce")
-        _checked(partial(_add_all, trailers), event.get("headers", ()))
+        checked(partial(_add_all, trailers), event.get("headers", ()))
         if not event.get("more_trailers", False):
             self._connection.finish(trailers)
             self._completed()
 
     async def _send_early_hint(self, event: Event) -> None:
         hints = HTTPHeaders()
-        _checked(partial(_add_all, hints), [(b"Link", link) for link in event["links"]])
+        checked(partial(_add_all, hints), [(b"Link", link) for link in event["links"]])
         line = ResponseStartLine("", 103, responses[103])
         await self._connection.write_headers(line, hints)
 
@@ -306,7 +306,7 @@ _STEPS: dict[tuple[str, Stage], Callable[[HostedRequest, Event], Awaitable[None]
 _running: set[asyncio.Task[None]] = set()
 
 
-def _checked(take: Callable[[list[tuple[str, str]]], Any], pairs: Iterable[Any]) -> Any:
+def checked(take: Callable[[list[tuple[str, str]]], Any], pairs: Iterable[Any]) -> Any:
     """What ``take`` makes of fields in bytes.
 
     :raises ValueError: one that must not be sent.
@@ -323,14 +323,14 @@ def _add_all(headers: HTTPHeaders, pairs: list[tuple[str, str]]) -> None:
         headers.add(name, value)
 
 
-def _is_about_the_end(error: BaseException | None) -> bool:
+def is_about_the_end(error: BaseException | None) -> bool:
     """Whether it says no more than that the client is gone, which is nobody's mistake."""
     if isinstance(error, BaseExceptionGroup):
-        return all(map(_is_about_the_end, error.exceptions))
+        return all(map(is_about_the_end, error.exceptions))
     return error is not None and (
         isinstance(error, StreamClosedError)
-        or _is_about_the_end(error.__cause__)
-        or _is_about_the_end(error.__context__)
+        or is_about_the_end(error.__cause__)
+        or is_about_the_end(error.__context__)
     )
 
 
