@@ -74,7 +74,7 @@ def delegate() -> str:
     table = delegate_table()
     places = Places(
         height=450,
-        at={"new": (140, 70), "body": (140, 170), "whole": (330, 262), "ended": (140, 350)},
+        at={"new": (165, 70), "body": (165, 170), "whole": (350, 262), "ended": (165, 350)},
         starts="new",
     )
     ordered = {state: table[state] for state in places.at}

@@ -1,4 +1,4 @@
-"""What the site needs beyond Sphinx: three small things.
+"""What the site needs beyond Sphinx: some small things.
 
 - A role such as ``:meth:`drain``` in a docstring names what is near, as people do who read code;
   Sphinx wants whole names. Here the one object with that end of its name is found.
@@ -15,10 +15,12 @@ import re
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from docutils import nodes
 from markdown_it import MarkdownIt
+from pygments.lexer import RegexLexer
+from pygments.token import Comment, Keyword, Text
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
@@ -45,6 +47,32 @@ def find_object(
         return None
     best = min(found, key=lambda name: (-len(posixpath.commonprefix([name, here])), len(name)))
     return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", best, node, content)
+
+
+def name_aliases(
+    app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str | None, returns: Any
+) -> tuple[str | None, Any] | None:
+    """Show an alias of a type by its name, within a union too."""
+    if signature is None or "TypeAliasForwardRef" not in signature:
+        return None
+    return re.sub(r"TypeAliasForwardRef\('([\w.]+)'\)", r"\1", signature), returns
+
+
+# -- code of haproxy, which Pygments does not know
+
+
+class HaproxyLexer(RegexLexer):
+    """Comments, sections, and the first word of a line."""
+
+    name = "haproxy"
+    tokens: ClassVar[dict[str, Any]] = {
+        "root": [
+            (r"#.*", Comment),
+            (r"^(?:global|defaults|frontend|backend|listen)\b", Keyword.Declaration),
+            (r"^[ \t]+[\w.-]+", Keyword),
+            (r"[^#\n]+|\n", Text),
+        ]
+    }
 
 
 # -- pictures
@@ -145,6 +173,8 @@ def shown(app: Sphinx, path: Path) -> str:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_lexer("haproxy", HaproxyLexer)
+    app.connect("autodoc-process-signature", name_aliases)
     app.connect("source-read", mark_links)
     app.connect("missing-reference", find_object)
     app.connect("html-collect-pages", file_pages)

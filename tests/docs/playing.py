@@ -133,6 +133,10 @@ class Player:
         else:
             raise PageError(f"{block}: nobody runs {block.language or 'what has no language'}")
 
+    def port(self, shown: str) -> str:
+        """The port that stands for one that the pages have."""
+        return self._ports[shown]
+
     def close(self) -> None:
         """End what runs; a server that does not end well is an error of its page."""
         if self._snippets is not None:

@@ -1,0 +1,71 @@
+"""The pages of docs/api have every public name."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+
+import pytest
+
+from tornadoish.web import Application, RequestHandler
+
+from .blocks import DOCS
+
+#: The top of the package, and names that are others' own.
+WITHOUT_ALL = ("escape", "log")
+PAGES = sorted(
+    path.stem for path in (DOCS / "api").glob("*.md") if path.stem not in ("index", "limits")
+)
+
+
+def text_of(page: str) -> str:
+    return (DOCS / "api" / f"{page}.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("module", PAGES)
+def test_a_module_s_page_has_all_its_names(module: str) -> None:
+    names = getattr(importlib.import_module(f"tornadoish.{module}"), "__all__", None)
+    assert (names is None) == (module in WITHOUT_ALL)
+    if f".. automodule:: tornadoish.{module}" in text_of(module):
+        return  # Sphinx goes by __all__
+    said = set(re.findall(r"\.\. auto\w+:: (?:tornadoish\.web\.)?([\w.]+)", text_of(module)))
+    assert {name for name in names or () if not name.startswith("_")} - {"url"} <= {
+        name.partition(".")[0] for name in said
+    } | {"TemplateModule", "GZipContentEncoding", "redirect", *OLD_NAMES}
+
+
+#: Tornado's first names of what has a better one, and another spelling.
+OLD_NAMES = {"DEFAULT_SIGNED_VALUE_MIN_VERSION", "DEFAULT_SIGNED_VALUE_VERSION"}
+OLD_METHODS = {
+    "set_secure_cookie",
+    "get_secure_cookie",
+    "get_secure_cookie_key_version",
+}
+
+
+def public(cls: type) -> set[str]:
+    return {
+        name
+        for base in cls.__mro__
+        if base.__module__.startswith("tornadoish.web")
+        for name in vars(base)
+        if not name.startswith("_")
+    }
+
+
+def test_every_member_of_a_handler_is_in_one_of_the_groups() -> None:
+    said = re.findall(r"\.\. auto(?:method|attribute):: RequestHandler\.(\w+)", text_of("web"))
+    assert len(said) == len(set(said))
+    assert public(RequestHandler) - OLD_METHODS == set(said)
+    for name in said:
+        value = inspect.getattr_static(RequestHandler, name)
+        kind = "method" if inspect.isfunction(value) or name == "initialize" else "attribute"
+        assert f".. auto{kind}:: RequestHandler.{name}\n" in text_of("web")
+
+
+def test_every_member_of_an_application_is_named() -> None:
+    (line,) = re.findall(r":members: (listen.*)", text_of("web"))
+    machinery = {"find_handler", "get_handler_delegate", "hold", "startup", "shutdown", "cleanup",
+                 "start_within"}  # fmt: skip
+    assert public(Application) - machinery == set(line.split(", "))
