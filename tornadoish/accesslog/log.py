@@ -1,20 +1,19 @@
 """AccessLog: the observer that writes a line for each exchange.
 
-The lines of one round of the event loop are made and written together, which halves what they cost
-(the code for it need not be brought into the processor's caches for each). Nothing is kept longer
-than that, so no more can be lost than one round's.
+The lines of one round of the event loop are made and written together.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tornadoish.accesslog.json_lines import JSONLine
 from tornadoish.accesslog.lines import LineHandler
 from tornadoish.accesslog.patterns import compile_pattern
-from tornadoish.httputil import Exchange, Observer
+from tornadoish.httpserver.batching import BatchObserver
+from tornadoish.httputil import Exchange
+from tornadoish.log import app_log
 
 #: Apache's formats of these names
 COMMON = '%h %l %u %t "%r" %s %b'
@@ -23,8 +22,6 @@ COMBINED = '%h %l %u %t "%r" %s %b "%{Referer}i" "%{User-Agent}i"'
 TEXT = COMBINED + " in=%I time=%D first=%^FB %{ended}x"
 
 LOGGER = "tornadoish.access"
-#: lines that are written at once at the most
-_MOST = 256
 
 #: makes the line of an exchange
 Format = Callable[[Exchange], str]
@@ -46,7 +43,7 @@ def formatter(format: str) -> Format:
     return compile_pattern(pattern)
 
 
-class AccessLog(Observer):
+class AccessLog(BatchObserver):
     """Writes a line for each exchange, whoever answers it, and if nobody has: the client was gone,
     a limit was reached, what it sent was no HTTP.
 
@@ -64,6 +61,7 @@ class AccessLog(Observer):
         logger: logging.Logger | None = None,
         skip: Callable[[Exchange], bool] | None = None,
     ) -> None:
+        super().__init__()
         self.logger = logging.getLogger(LOGGER) if logger is None else logger
         self._format = formatter(format) if isinstance(format, str) else format
         self._skip = skip
@@ -71,26 +69,18 @@ class AccessLog(Observer):
         self.wants_request = (
             skip is not None or not isinstance(format, str) or (format == "json" or "%R" in format)
         )
-        self._exchanges: list[Exchange] = []
 
-    def ended(self, exchange: Exchange) -> None:
-        if self.wants_request:
-            if self._skip is not None and self._skip(exchange):
-                return
-            exchange.route  # noqa: B018 - it is not known any more when the line is made
-        exchanges = self._exchanges
-        if not exchanges:
-            asyncio.get_running_loop().call_soon(self.flush)
-        exchanges.append(exchange)
-        if len(exchanges) >= _MOST:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what has not been written yet."""
-        exchanges, self._exchanges = self._exchanges, []
-        if not exchanges or not self.logger.isEnabledFor(logging.INFO):
+    def take(self, exchanges: Sequence[Exchange]) -> None:
+        if not self.logger.isEnabledFor(logging.INFO):
             return
-        lines = list(map(self._format, exchanges))
+        if self._skip is not None:
+            exchanges = [exchange for exchange in exchanges if not self._skip(exchange)]
+        try:
+            lines = list(map(self._format, exchanges))
+        except Exception:  # somebody's own: the lines of the others are none the worse
+            lines = self._lines_one_by_one(exchanges)
+        if not lines:
+            return
         handlers = self._line_handlers()
         if handlers is not None:
             for handler in handlers:
@@ -101,6 +91,15 @@ class AccessLog(Observer):
             logger.handle(
                 logger.makeRecord(logger.name, logging.INFO, __file__, 0, line, (), None, "access")
             )
+
+    def _lines_one_by_one(self, exchanges: Sequence[Exchange]) -> list[str]:
+        lines: list[str] = []
+        for exchange in exchanges:
+            try:
+                lines.append(self._format(exchange))
+            except Exception:
+                app_log.error("No log line for %s", exchange.start_line, exc_info=True)
+        return lines
 
     def _line_handlers(self) -> list[LineHandler] | None:
         """The handlers that our lines come to, if all of them take lines as they are."""
