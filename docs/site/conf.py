@@ -47,7 +47,7 @@ nitpicky = True
 # classes may be those of signatures, which are anybody's.
 nitpick_ignore_regex = [
     ("py:class", ".*"),
-    ("py:.*", r"(?:contextvars|csv|http|jinja2|socket|ssl)(?:\..*)?"),
+    ("py:.*", r"(?:asyncio|contextvars|csv|http|jinja2|socket|ssl|time)(?:\..*)?"),
     ("py:(?:func|meth)", "media_quality|discard|Proxies.told|Talking.write_message"),
 ]
 

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import pkgutil
 import re
 
 import pytest
 
+import tornadoish
 from tornadoish.web import Application, RequestHandler
 
 from .blocks import DOCS
 
-#: The top of the package, and names that are others' own.
+#: Modules whose public names are all that they define.
 WITHOUT_ALL = ("escape", "log")
-PAGES = sorted(
-    path.stem for path in (DOCS / "api").glob("*.md") if path.stem not in ("index", "limits")
-)
+#: Pages that are of no whole module.
+OTHERS = ("index", "limits", "run")
+PAGES = sorted(path.stem for path in (DOCS / "api").glob("*.md") if path.stem not in OTHERS)
+#: Not for applications: the command's insides, what is below the contract, the plugin's fixtures.
+INSIDES = {"__main__", "buffer", "cli", "http1", "pytest_plugin", "supervisor", "util", "ws"}
 
 
 def text_of(page: str) -> str:
     return (DOCS / "api" / f"{page}.md").read_text(encoding="utf-8")
+
+
+def test_every_module_has_a_page() -> None:
+    modules = {found.name for found in pkgutil.iter_modules(tornadoish.__path__)}
+    assert modules - INSIDES == set(PAGES)
 
 
 @pytest.mark.parametrize("module", PAGES)
