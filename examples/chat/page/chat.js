@@ -10,6 +10,7 @@ const SHOWN = 500; // messages of a room that the page keeps
 const SOON = 500; // milliseconds before the first attempt to connect again
 const LATE = 10_000; // the most of that
 const TYPING = 2_000; // between two notes that somebody types; twice that, and he has stopped
+const NONSENSE = 1008; // close code: the server does not take what it was told
 
 const $ = (id) => document.getElementById(id);
 const log = $("log");
@@ -76,8 +77,8 @@ class Room {
     socket.onmessage = (event) => {
       if (socket === this.socket) this.hear(JSON.parse(event.data));
     };
-    socket.onclose = () => {
-      if (socket === this.socket) this.closed();
+    socket.onclose = ({ code }) => {
+      if (socket === this.socket) this.closed(code);
     };
   }
 
@@ -90,8 +91,17 @@ class Room {
     for (const name of this.typing.keys()) this.stopsTyping(name);
   }
 
-  closed() {
+  closed(code) {
+    const { joined } = this;
     this.close();
+    // It would not take it the next time either.
+    if (code === NONSENSE && !joined) {
+      askName();
+      return;
+    }
+    if (code === NONSENSE) {
+      for (const nonce of this.pending.keys()) this.failed(nonce, "The server does not take it");
+    }
     // Not all pages at the same moment, when a server has been restarted.
     this.timer = setTimeout(() => this.open(), this.delay * (0.5 + Math.random() / 2));
     this.delay = Math.min(2 * this.delay, LATE);
@@ -129,7 +139,9 @@ class Room {
       this.delay = SOON;
       showConnection();
       // What the server has not got, it gets again.
-      for (const nonce of this.pending.keys()) this.send(nonce);
+      for (const [nonce, { element }] of this.pending) {
+        if (!element.classList.contains("failed")) this.send(nonce);
+      }
       if (!this.list.firstChild) this.add(make("li", { className: "empty" }, "Nothing has been said here yet."));
       log.ariaBusy = "false";
     }
@@ -211,6 +223,7 @@ function show(next) {
   resized.observe(log);
   resized.observe(room.list);
   $("people").hidden = true;
+  $("people").open = false;
   $("connection").hidden = true;
   toTheEnd();
   room.open();
@@ -222,7 +235,8 @@ function showConnection() {
   banner.hidden = room.joined;
   $("people").hidden = !room.joined;
   for (const { element } of room.pending.values()) {
-    if (!room.joined) element.querySelector(".state").textContent = "Waiting for the connection…";
+    if (room.joined || element.classList.contains("failed")) continue;
+    element.querySelector(".state").textContent = "Waiting for the connection…";
   }
 }
 
@@ -327,7 +341,8 @@ function enter() {
   $("change-name").setAttribute("aria-label", `${myName}: change your name`);
   $("change-name").hidden = false;
   show(rooms.get(location.hash.slice(1)) ?? rooms.values().next().value);
-  $("text").focus();
+  // On a phone that would bring up a keyboard, over what he wants to read.
+  if (matchMedia("(pointer: fine)").matches) $("text").focus();
 }
 
 async function begin() {
