@@ -98,9 +98,8 @@ def run(app: object, **options: Unpack[Options]) -> None:
         raise RuntimeError(
             "run() makes an event loop, and one runs here: use `async with HTTPServer(app)`"
         )
-    typed = from_keywords(cast("dict[str, Any]", options))
     try:
-        status = _run(app, typed)
+        status = _run(app, from_keywords(cast("dict[str, Any]", options)))
     except CommandError as error:
         complain(error.told())
         status = error.status

@@ -11,7 +11,7 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tornadoish.cli.errors import CONFIGURATION, CommandError
@@ -58,13 +58,27 @@ def opened(settings: Settings) -> Iterator[list[socket.socket]]:
     :raises CommandError: as `open_sockets`.
     """
     sockets = open_sockets(settings)
-    file = settings.unix if settings.unix and not settings.unix.startswith("@") else None
-    before = None if file is None else _inode(file)
-    try:
+    with closed_at_last(sockets), _removed_at_last(settings.unix):
         yield sockets
+
+
+@contextlib.contextmanager
+def closed_at_last(sockets: Iterable[socket.socket]) -> Iterator[None]:
+    """Close them, whoever has closed some of them meanwhile."""
+    try:
+        yield
     finally:
         for sock in sockets:
             sock.close()
+
+
+@contextlib.contextmanager
+def _removed_at_last(path: str | None) -> Iterator[None]:
+    file = path if path and not path.startswith("@") else None  # "@": it is no file
+    before = None if file is None else _inode(file)
+    try:
+        yield
+    finally:
         if file is not None and before is not None and _inode(file) == before:
             with contextlib.suppress(OSError):
                 os.remove(file)

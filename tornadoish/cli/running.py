@@ -25,7 +25,7 @@ import tornadoish
 from tornadoish.cli.certificates import load_certificates
 from tornadoish.cli.checking import check
 from tornadoish.cli.errors import CommandError
-from tornadoish.cli.listening import opened, url_of
+from tornadoish.cli.listening import closed_at_last, opened, url_of
 from tornadoish.cli.loading import AppError
 from tornadoish.cli.logs import set_up_logs, what_runs
 from tornadoish.cli.reloading import GRACE, Reloader, inherited_sockets
@@ -60,12 +60,14 @@ def carry_out(job: Job) -> int:
     link = WorkerLink.from_environment()
     set_up_logs(job.settings, None if link is None else link.slot)
     if link is not None:
-        return _work(job, link)
+        with closed_at_last(link.sockets):
+            return _work(job, link)
     if job.settings.check:
         return check(job.name, job.load, job.settings)
     sockets = inherited_sockets()
     if sockets is not None:
-        return _serve_reloaded(job, sockets)
+        with closed_at_last(sockets):
+            return _serve_reloaded(job, sockets)
     # Mistakes show here, before anything is begun.
     loop_of(job.settings)
     limits_of(job.settings)

@@ -1,0 +1,192 @@
+"""``--workers`` and ``tornadoish.run``: the same program, started again in other processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+import tornadoish
+from tornadoish.cli import CommandError, again
+from tornadoish.cli.options import as_arguments
+from tornadoish.cli.sources import from_keywords
+
+from .commanding import APP, Command, until
+from .conftest import Start
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="there are no workers without fork")
+
+RUN = (
+    APP
+    + """
+if __name__ == "__main__":
+    import sys, tornadoish
+    tornadoish.run(make_slowly, port=0, **eval(sys.argv[1]))
+"""
+)
+
+
+@pytest.fixture(autouse=True)
+def application(tmp_path: Path) -> None:
+    (tmp_path / "hello.py").write_text(APP)
+
+
+def pids(command: Command) -> set[int]:
+    """Who answers, asked until there are two."""
+    found: set[int] = set()
+
+    def enough() -> bool:
+        found.add(command.get().json()["pid"])
+        return len(found) >= 2
+
+    until(enough)
+    return found
+
+
+def test_workers_serve_and_are_replaced_by_new_code_and_configuration(
+    start: Start, tmp_path: Path
+) -> None:
+    (tmp_path / "hello.toml").write_text("[limit]\nheader_fields = 50\n")
+    command = start("hello:make_app", "--port=0", "--workers=2", "--config=hello.toml")
+    before = pids(command)
+    assert command.process.pid not in before
+    (tmp_path / "hello.py").write_text(APP.replace('"one"', '"two"'))
+    (tmp_path / "hello.toml").write_text("[limit]\nheader_fields = 8\n")
+    command.process.send_signal(signal.SIGHUP)
+    until(lambda: command.get().json()["word"] == "two" and not pids(command) & before)
+    fields = {f"x-{number}": "1" for number in range(10)}
+    assert command.get(headers=fields).status_code == 431
+    assert command.stop() == 0
+    assert "hello:make_app at http://" in command.error
+    assert "Traceback" not in command.error
+    # Workers say who they are; the access log of all goes to one place.
+    assert "\nhello:make_app" not in command.error
+    assert '"GET / HTTP/1.1" 200' in command.out
+
+
+def test_a_worker_that_has_answered_enough_is_replaced(start: Start) -> None:
+    command = start("hello:make_app", "--port=0", "--workers=1", "--max-requests=3")
+    first = command.get().json()["pid"]
+    until(lambda: command.get().json()["pid"] != first)
+    assert command.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("app", "said", "status"),
+    [
+        ("hello:none", "there is no 'none' in hello", 2),
+        ("broken:app", "broken cannot be imported: broken.py, line 1: ZeroDivisionError", 2),
+        ("failing:app", "the application could not start: ValueError('no database')", 1),
+    ],
+)
+def test_workers_that_cannot_start(
+    start: Start, tmp_path: Path, app: str, said: str, status: int
+) -> None:
+    (tmp_path / "broken.py").write_text("1 / 0\n")
+    (tmp_path / "failing.py").write_text(
+        APP + "\ndef fail(app):\n    raise ValueError('no database')\n"
+        "app = make_app()\napp.on_startup.append(fail)\n"
+    )
+    command = start(app, "--port=0", "--workers=2")
+    assert command.ended() == status
+    assert said in command.error
+    assert ("Traceback" in command.error) is (status == 1)
+
+
+def test_a_crashed_worker_is_replaced(start: Start) -> None:
+    command = start("hello:make_app", "--port=0", "--workers=2")
+    one = pids(command).pop()
+    os.kill(one, signal.SIGKILL)
+    until(lambda: one not in pids(command))
+    assert command.stop() == 0
+
+
+# -- run()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("{}", ["hello.py"]),
+        ("{'workers': 2}", ["hello.py"]),
+        ("{'workers': 1}", ["-m", "hello"]),
+        ("{'reload': True}", ["hello.py"]),
+    ],
+)
+def test_run_is_the_same_as_a_function(
+    start: Start, tmp_path: Path, options: str, words: list[str]
+) -> None:
+    (tmp_path / "hello.py").write_text(RUN)
+    command = start(program=[sys.executable, *words, options],
+                    environment={"TORNADOISH_LOG_FORMAT": "SEEN %U"})  # fmt: skip
+    assert command.get().json()["word"] == "one"
+    assert command.stop(signal.SIGINT) == 0
+    assert command.error.count("make_slowly ") == 1
+    assert "SEEN /\n" in command.out
+
+
+def test_run_by_name(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text(
+        "import tornadoish\n"
+        "tornadoish.run('hello:make_app', port=0, workers=2, limit={'header_fields': 8})\n"
+    )
+    command = start(program=[sys.executable, "main.py"])
+    assert len(pids(command)) == 2
+    assert command.get(headers={f"x-{n}": "1" for n in range(9)}).status_code == 431
+    assert command.stop() == 0
+
+
+def test_run_says_what_cannot_be_done(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        tornadoish.run("hello:make_app", port="x")
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == (
+        "tornadoish: error: run(port=x): expected a whole number, 0 to 65535\n"
+    )
+
+
+async def test_run_within_a_loop() -> None:
+    with pytest.raises(RuntimeError, match="makes an event loop, and one runs here"):
+        tornadoish.run("hello:make_app")
+
+
+# -- the words that start a program again
+
+
+def test_the_same_command() -> None:
+    typed = from_keywords({"workers": 2, "limit": {"idle_seconds": None, "body_bytes": 5}})
+    words = again.of_command("a:b", typed)
+    assert words[0] == sys.executable
+    assert words[words.index("-m") :] == [
+        "-m", "tornadoish", "--workers=2", "--limit=idle_seconds=none", "--limit=body_bytes=5",
+        "--", "a:b",
+    ]  # fmt: skip
+    assert again.of_command(None, {})[-2:] == ["-m", "tornadoish"]
+    assert as_arguments({"access_log": False, "host": ("", "::1")}) == [
+        "--no-access-log", "--host=*", "--host=::1"
+    ]  # fmt: skip
+
+
+def test_flags_of_the_interpreter_are_passed_on(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "flags.py").write_text(
+        "import sys\nfrom tornadoish.cli import again\n"
+        "print(again.of_program()[1:-1])\nprint(again.of_command('x', {})[1:-4])\n"
+    )
+    command = start(
+        program=[sys.executable, "-O", "-bb", "-Xdev", "-Ximporttime=no", "flags.py", "arg"],
+        environment={"PYTHONWARNINGS": ""},
+    )
+    assert command.ended() == 0, command.error
+    program, words = map(eval, command.out.splitlines())
+    assert words[:5] == ["-bb", "-B", "-O", "-Xdev", "-Ximporttime=no"]
+    assert program[-1] == str(tmp_path / "flags.py")
+
+
+def test_a_program_that_is_no_file_cannot_be_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    main = type(sys)("__main__")
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    with pytest.raises(CommandError, match='name the application instead, run."module:name".'):
+        again.of_program()
