@@ -80,6 +80,7 @@ def make_app() -> Application:
     return Application(
         [
             ("/", Seen),
+            ("/livez", Ready),
             ("/readyz", Ready),
             ("/upload/(.*)", Upload),
             ("/progress/(.*)", Progress),

@@ -94,10 +94,21 @@ class Processes:
         self._running.append(process)
         return process
 
+    #: how tests start Python
+    python = (sys.executable,)
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run Python to its end."""
+        return subprocess.run(
+            [*self.python, *arguments],
+            capture_output=True, text=True, timeout=PATIENCE, check=False, cwd=self.directory,
+            env={**os.environ, "PYTHONPATH": f"{ROOT}:{HERE}"},
+        )  # fmt: skip
+
     def serve(self, port: int, *options: str, **environment: str) -> subprocess.Popen[bytes]:
         """Our own server on a port, with the application of these tests."""
         process = self.start(
-            f"server-{port}", sys.executable, "-m", "tornadoish", "app:make_app",
+            f"server-{port}", *self.python, "-m", "tornadoish", "app:make_app",
             "--port", str(port), "--no-access-log", *options, **environment,
         )  # fmt: skip
         said = self.directory / f"server-{port}.log"
