@@ -22,6 +22,7 @@ from tornadoish.websocket import (
     WebSocketRefusedError,
     websocket_connect,
 )
+from tornadoish.ws import accept_key
 
 from .ours import framework  # noqa: F401 - a fixture
 from .talking import Notes, Serve
@@ -192,6 +193,38 @@ async def test_closing_does_not_wait_for_the_server(notes: Notes) -> None:
         assert reader.done()
         assert await reader is None
         assert await client.read_message() is None
+
+
+async def test_the_server_ends_the_connection() -> None:
+    """RFC 6455, 7.1.1: it is for the server to do that; but not if it never does."""
+
+    class Impatient(WebSocketClientConnection):
+        close_timeout = 0.05
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        key = head.partition("Sec-Websocket-Key: ")[2].partition("\r\n")[0]
+        writer.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: " + accept_key(key).encode() + b"\r\n\r\n\x88\x02\x0f\xa0"
+        )
+        await reader.readexactly(8)  # its Close
+        await settled()
+        left_open.set_result(not reader.at_eof())
+        ended.set_result(await reader.read())
+        writer.close()
+
+    loop = asyncio.get_running_loop()
+    left_open, ended = loop.create_future(), loop.create_future()
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        client = Impatient(ConnectRequest(f"ws://127.0.0.1:{port}/"))
+        await client.connect_future
+        assert await client.read_message() is None
+        async with asyncio.timeout(PATIENCE):
+            assert await left_open
+            assert await ended == b""
+        assert client.close_code == 4000
 
 
 async def test_wrong_arguments(serve: Serve) -> None:

@@ -148,6 +148,31 @@ async def test_who_is_not_read_is_not_silent(serve: Serve, notes: Notes, clock: 
     await until(lambda: len(notes) == 2)
 
 
+async def test_who_is_behind_is_not_silent(serve: Serve, notes: Notes, clock: FakeClock) -> None:
+    """Nor do pings pile up behind what waits for him."""
+
+    class Patient(Noting):
+        send_timeout = None
+
+    talk = await serve([("/", Patient, {"notes": notes})], clock=clock, websocket_ping_interval=30)
+    raw = await talk.raw()
+    handler = notes.pop(0)
+    assert await pinged(raw, clock, 32)
+    raw.stop_reading()
+    count = 0
+    while not handler.ws_connection.stream.blocked:
+        handler.write_message("x" * 50000)
+        count += 1
+        await settled()
+    for _ in range(5):
+        clock.passes(32)
+    assert not handler.ws_connection.is_closing()
+    for _ in range(count):
+        assert await raw.message() == "x" * 50000
+    assert not await pinged(raw, clock, 0)
+    assert await pinged(raw, clock, 32)
+
+
 async def test_short_intervals_make_the_clock_faster(
     serve: Serve, notes: Notes, clock: FakeClock
 ) -> None:

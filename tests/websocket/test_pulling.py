@@ -187,6 +187,22 @@ async def test_who_does_not_take_slows_the_peer_down(serve: Serve, notes: Notes)
     assert [await raw.message() for _ in range(sent)] == ["60000"] * sent
 
 
+async def test_iterating_over_what_is_being_closed(serve: Serve, notes: Notes) -> None:
+    """It ends at once, and does not wait for the peer."""
+
+    class Closing(Iterating):
+        async def open(self) -> None:
+            assert self.ws_connection is not None
+            self.ws_connection.close(4000)
+            notes([message async for message in self])
+
+    raw = await (await serve([("/", Closing, {"notes": notes})])).raw(behind=frame(TEXT, "a"))
+    await notes.has([])
+    assert await raw.close_code() == 4000
+    raw.frames(close_frame(4000))
+    await notes.has(("closed", 4000))
+
+
 async def test_control_hooks_beside_it(serve: Serve, notes: Notes) -> None:
     """``open`` is still at it when one of them is done."""
 
@@ -351,6 +367,18 @@ async def test_a_message_without_an_end(
     await until(lambda: len(notes) == 3)
     assert notes[1] == "cut"
     assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
+
+
+async def test_no_message_begins_behind_our_close(serve: Serve, notes: Notes) -> None:
+    class Closing(Parts):
+        def open(self) -> None:
+            self.close(4000)
+
+    raw = await (await serve([("/", Closing, {"notes": notes})])).raw()
+    raw.text("a")
+    raw.frames(frame(BINARY, bytes(100_000), fin=False), close_frame(4000))
+    await notes.has(("closed", 4000))
+    assert notes == [("closed", 4000)]
 
 
 async def test_control_hooks_within_a_message(serve: Serve, notes: Notes) -> None:
