@@ -111,25 +111,25 @@ _NAMED: dict[str, Callable[[str], str]] = {
 def compile_pattern(pattern: str) -> Callable[[Exchange], str]:
     r"""A function that makes the line of an exchange, as ``pattern`` says.
 
-    ============ =================================================================================
-    ``%a %h``    the client's address
-    ``%l %u``    ``-``; the note ``user``
-    ``%t``       when the request came, local time; ``%{...}t``: as of ``time.strftime``
-    ``%r``       the request line; its parts: ``%m`` method, ``%U`` path, ``%q`` the query with
-                 its ``?``, ``%H`` protocol
-    ``%R``       the pattern of the route
-    ``%s %>s``   the status
-    ``%b %B``    bytes of the answer's body; none is ``-`` or ``0``
-    ``%I %O``    bytes of the request's body and of the answer's (not of the heads)
-    ``%D``       microseconds from the request's head to the end; ``%{s}T``, ``%{ms}T``, ``%{us}T``
-                 in whole seconds (as ``%T``), milliseconds, microseconds
-    ``%^FB``     microseconds to the head of the answer
-    ``%X``       ``X``: ended before its end, ``+``: done
+    =============  ===============================================================================
+    ``%a %h``      the client's address
+    ``%l %u``      ``-``; the note ``user``
+    ``%t``         when the request came, local time; ``%{...}t``: as of ``time.strftime``
+    ``%r``         the request line; its parts: ``%m`` method, ``%U`` path, ``%q`` the query with
+                   its ``?``, ``%H`` protocol
+    ``%R``         the pattern of the route
+    ``%s %>s``     the status
+    ``%b %B``      bytes of the answer's body; none is ``-`` or ``0``
+    ``%I %O``      bytes of the request's body and of the answer's (not of the heads)
+    ``%D``         microseconds from the request's head to the end; ``%{s}T``, ``%{ms}T`` and
+                   ``%{us}T`` in whole seconds (as ``%T``), milliseconds, microseconds
+    ``%^FB``       microseconds to the head of the answer
+    ``%X``         ``X``: ended before its end, ``+``: done
     ``%{ended}x``  how it ended, in a word (:class:`Ended`)
-    ``%{...}i``  a field of the request; ``o``: of the answer; ``C``: a cookie; ``n``: a note;
-                 ``e``: an environment variable
-    ``%P %%``    the process; a percent sign
-    ============ =================================================================================
+    ``%{...}i``    a field of the request; ``o``: of the answer; ``C``: a cookie; ``n``: a note;
+                   ``e``: an environment variable
+    ``%P %%``      the process; a percent sign
+    =============  ===============================================================================
 
     :raises ValueError: a directive that is not one of these, or more than one line.
     """
