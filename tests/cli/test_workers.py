@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import socket
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 import tornadoish
@@ -104,6 +107,42 @@ def test_a_crashed_worker_is_replaced(start: Start) -> None:
     assert command.stop() == 0
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_metrics_of_one_process_and_of_all(start: Start, tmp_path: Path, workers: int) -> None:
+    pytest.importorskip("prometheus_client")
+    words = [f"--workers={workers}"] if workers else []
+    command = start("hello:make_app", "--port=0", "--metrics=unix:metrics", *words)
+    if workers:
+        assert len(pids(command)) == 2
+        command.process.send_signal(signal.SIGHUP)
+        command.said("All workers are replaced")
+        command.said("2 workers serve", times=2)  # what the first have counted is still counted
+    else:
+        command.get()
+    asked = command.out.count if workers else None
+    transport = httpx.HTTPTransport(uds=str(tmp_path / "metrics"))
+
+    def counted() -> bool:
+        with httpx.Client(transport=transport) as client:
+            text = client.get("http://a/metrics").text
+        line = re.search(r'^tornadoish_requests_total\{.*status="200"\} (\S+)$', text, re.M)
+        return line is not None and float(line[1]) == (asked("GET /") if asked else 1)
+
+    until(counted)
+    assert command.stop() == 0
+    assert not (tmp_path / "metrics").exists()
+
+
+def test_metrics_at_an_address_in_use(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port = sock.getsockname()[1]
+        command = start("hello:make_app", "--port=0", f"--metrics={port}")
+        assert command.ended() == 2
+    assert f"127.0.0.1:{port} is in use" in command.error
+    assert "take another port with --metrics" in command.error
+    assert command.error.count("\n") == 1
+
+
 # -- run()
 
 
@@ -188,5 +227,5 @@ def test_flags_of_the_interpreter_are_passed_on(start: Start, tmp_path: Path) ->
 def test_a_program_that_is_no_file_cannot_be_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
     main = type(sys)("__main__")
     monkeypatch.setitem(sys.modules, "__main__", main)
-    with pytest.raises(CommandError, match='name the application instead, run."module:name".'):
+    with pytest.raises(CommandError, match=r'name the application instead, run\("module:name"\)'):
         again.of_program()

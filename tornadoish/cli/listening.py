@@ -15,11 +15,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tornadoish.cli.errors import CONFIGURATION, CommandError
-from tornadoish.cli.settings import Settings
+from tornadoish.cli.settings import DEFAULT_HOST, Settings
 from tornadoish.netutil import bind_sockets, bind_unix_socket
 from tornadoish.supervisor import inherited_sockets
 
 _BACKLOG = 1024  # connections that wait to be accepted; the system's own bound may be lower
+_METRICS_MODE = 0o660
 _TCP = (socket.AF_INET, socket.AF_INET6)
 
 
@@ -92,6 +93,19 @@ def _inode(file: str) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
+@contextlib.contextmanager
+def opened_address(address: str, option: str) -> Iterator[list[socket.socket]]:
+    """Sockets for one address as a text, ``PORT``, ``HOST:PORT`` or ``unix:PATH``, for as long as
+    they are needed.
+
+    :raises CommandError: it is none, or cannot be had; ``option`` is how it was told.
+    """
+    sockets = _open_address(address, option)
+    path = address.removeprefix("unix:") if address.startswith("unix:") else None
+    with closed_at_last(sockets), _removed_at_last(path):
+        yield sockets
+
+
 def try_to_listen(settings: Settings) -> list[str]:
     """The addresses that would be listened on, with a word about those that are in use now. No
     Unix socket is made, for it would take the place of one that is there.
@@ -123,20 +137,6 @@ def try_to_listen(settings: Settings) -> list[str]:
     return told
 
 
-def open_address(address: str, option: str) -> list[socket.socket]:
-    """Sockets for one address as a text: ``PORT``, ``HOST:PORT`` or ``unix:PATH``.
-
-    :raises CommandError: it is none, or cannot be had.
-    """
-    if address.startswith("unix:"):
-        return [_unix(address.removeprefix("unix:"), 0o600, option)]
-    host, _, port = address.rpartition(":")
-    if not port.isascii() or not port.isdecimal() or int(port) > 65535:
-        raise CommandError(f"{option} {address}: expected PORT, HOST:PORT or unix:PATH")
-    host = host.removeprefix("[").removesuffix("]")
-    return _tcp((host or "127.0.0.1",) if host != "*" else ("",), int(port), option)
-
-
 def url_of(sock: socket.socket, tls: bool) -> str:
     """Where a browser finds it, or where else it is."""
     address = sock.getsockname()
@@ -149,6 +149,16 @@ def url_of(sock: socket.socket, tls: bool) -> str:
         host = f"[{host}]"
     default = {"http": 80, "https": 443}[scheme]
     return f"{scheme}://{host}" if port == default else f"{scheme}://{host}:{port}"
+
+
+def _open_address(address: str, option: str) -> list[socket.socket]:
+    if address.startswith("unix:"):
+        return [_unix(address.removeprefix("unix:"), _METRICS_MODE, option)]
+    host, _, port = address.rpartition(":")
+    if not port.isascii() or not port.isdecimal() or int(port) > 65535:
+        raise CommandError(f"{option} {address}: expected PORT, HOST:PORT or unix:PATH")
+    host = host.removeprefix("[").removesuffix("]")
+    return _tcp((host or DEFAULT_HOST,) if host != "*" else ("",), int(port), option)
 
 
 def _inherited(number: int) -> socket.socket:

@@ -13,6 +13,7 @@ read anew from the command line, the environment and the file.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import sys
@@ -28,10 +29,12 @@ from tornadoish.cli.errors import CommandError
 from tornadoish.cli.listening import closed_at_last, opened, url_of
 from tornadoish.cli.loading import AppError
 from tornadoish.cli.logs import set_up_logs, what_runs
+from tornadoish.cli.measuring import make_worker_metrics, metrics_opened, metrics_served
 from tornadoish.cli.reloading import GRACE, Reloader, inherited_sockets
 from tornadoish.cli.serving import Service, Task, limits_of, loop_of
 from tornadoish.cli.settings import Settings
 from tornadoish.log import gen_log
+from tornadoish.metrics import WorkerMetrics
 from tornadoish.supervisor import Notifier, Policy, Supervisor, WorkerLink
 
 _LEAST_GRACE = 0.001  # seconds: a supervisor knows no zero
@@ -76,12 +79,13 @@ def carry_out(job: Job) -> int:
         return _reload(job)
     if job.settings.workers:
         return _supervise(job)
-    with opened(job.settings) as sockets:
+    with opened(job.settings) as sockets, metrics_opened(job.settings) as metrics_sockets:
         task = Task(
             found=job.load(),
             name=job.name,
             settings=job.settings,
             sockets=sockets,
+            metrics_sockets=metrics_sockets,
             certificates=certificates,
             notifier=Notifier.from_environment(),
         )
@@ -116,7 +120,13 @@ def _supervise(job: Job) -> int:
         max_resident_bytes=settings.max_memory or None,
     )
     again = job.again()
-    with opened(settings) as sockets:
+    with contextlib.ExitStack() as stack:
+        sockets = stack.enter_context(opened(settings))
+        metrics_sockets = stack.enter_context(metrics_opened(settings))
+        metrics = None
+        if metrics_sockets:
+            metrics = make_worker_metrics()
+            stack.callback(metrics.close)
         _introduce(settings)
         gen_log.info("%s at %s", job.name, _urls(settings, sockets))
         supervisor = Supervisor(
@@ -125,10 +135,20 @@ def _supervise(job: Job) -> int:
             workers=settings.workers,
             policy=policy,
             notifier=Notifier.from_environment(),
+            on_gone=None if metrics is None else metrics.worker_gone,
         )
         # Not uvloop: that has SIGCHLD to itself, and is more than a process needs that only waits.
         with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-            return runner.run(supervisor.run())
+            return runner.run(_watch_over(supervisor, metrics, metrics_sockets))
+
+
+async def _watch_over(
+    supervisor: Supervisor, metrics: WorkerMetrics | None, sockets: list[socket.socket]
+) -> int:
+    async with contextlib.AsyncExitStack() as stack:
+        if metrics is not None:
+            await stack.enter_async_context(metrics_served(metrics, sockets))
+        return await supervisor.run()
 
 
 def _work(job: Job, link: WorkerLink) -> int:
@@ -165,15 +185,17 @@ def _reload(job: Job) -> int:
 def _serve_reloaded(job: Job, sockets: list[socket.socket]) -> int:
     settings = replace(job.settings, grace=min(job.settings.grace, GRACE))
     try:
-        task = Task(
-            found=job.load(),
-            name=job.name,
-            settings=settings,
-            sockets=sockets,
-            certificates=load_certificates(settings),
-            quiet=True,
-        )
-        return _run(task)
+        with metrics_opened(settings) as metrics_sockets:
+            task = Task(
+                found=job.load(),
+                name=job.name,
+                settings=settings,
+                sockets=sockets,
+                metrics_sockets=metrics_sockets,
+                certificates=load_certificates(settings),
+                quiet=True,
+            )
+            return _run(task)
     except AppError as error:
         if error.raised is not None:
             _show(error.raised)

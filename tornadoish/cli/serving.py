@@ -7,12 +7,13 @@ the service manager, and never decides what is served or where: that it is given
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import socket
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tornadoish.cli.access import access_observers
@@ -20,6 +21,7 @@ from tornadoish.cli.applications import as_delegate, what_it_is
 from tornadoish.cli.certificates import why_not
 from tornadoish.cli.errors import CommandError
 from tornadoish.cli.listening import url_of
+from tornadoish.cli.measuring import make_metrics, metrics_served
 from tornadoish.cli.settings import Settings
 from tornadoish.http1.limits import Limits
 from tornadoish.http1connection.keeper import ConnectionState
@@ -40,6 +42,7 @@ class Task:
     """What a process is to serve.
 
     :param found: the object that was found under ``name``: see ``applications``.
+    :param metrics_sockets: where its metrics are served, if that is here.
     :param link: the way to the supervisor, if there is one.
     :param quiet: somebody else says where it listens, and that it stops.
     """
@@ -48,6 +51,7 @@ class Task:
     name: str
     settings: Settings
     sockets: list[socket.socket]
+    metrics_sockets: list[socket.socket] = field(default_factory=list[socket.socket])
     certificates: CertificateStore | None = None
     link: WorkerLink | None = None
     notifier: Notifier | None = None
@@ -68,6 +72,7 @@ class Service:
         self._server: HTTPServer | None = None
         self._watchdog: asyncio.TimerHandle | None = None
         self._requests = 0
+        self._metrics = make_metrics() if task.settings.metrics else None
         self._on_terminal = _has_terminal()
 
     async def run(self) -> int:
@@ -84,8 +89,12 @@ class Service:
             if not await self._start_unless_stopped():
                 return 0
             self._watch()
-            await self._stop.wait()
-            return await self._drain()
+            async with contextlib.AsyncExitStack() as stack:
+                if self._metrics is not None and self._task.metrics_sockets:
+                    served = metrics_served(self._metrics, self._task.metrics_sockets)
+                    await stack.enter_async_context(served)
+                await self._stop.wait()
+                return await self._drain()
         finally:
             if self._watchdog is not None:
                 self._watchdog.cancel()
@@ -125,7 +134,7 @@ class Service:
             proxy_protocol=settings.proxy_protocol or None,
             limits=limits_of(settings),
             connection_hook=self._count if settings.max_requests else None,
-            observers=access_observers(settings),
+            observers=[*access_observers(settings), *([self._metrics] if self._metrics else [])],
         )
         try:
             await server.start_application()

@@ -1,0 +1,75 @@
+"""``--metrics ADDRESS``: what counts, in each process that serves, and what serves the counts.
+
+One process serves its own; where there are workers, they count into files, and the supervisor's
+process serves their sums.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator, Iterator
+
+from tornadoish.cli.errors import CommandError
+from tornadoish.cli.listening import opened_address, url_of
+from tornadoish.cli.settings import Settings
+from tornadoish.httpserver import HTTPServer
+from tornadoish.log import gen_log
+from tornadoish.metrics import Metrics, WorkerMetrics, metrics_application
+from tornadoish.metrics.handler import Source
+
+_OPTION = "--metrics"
+_END_SECONDS = 1.0
+
+
+def make_metrics() -> Metrics:
+    """What counts in this process.
+
+    :raises CommandError: what it is done by is not installed.
+    """
+    try:
+        return Metrics()
+    except ImportError as error:
+        raise CommandError(f"{_OPTION}: {error}") from None
+
+
+def make_worker_metrics() -> WorkerMetrics:
+    """What adds up what the processes count that are started from now on.
+
+    :raises CommandError: see above; or there is no place for its files.
+    """
+    try:
+        workers = WorkerMetrics()
+    except ImportError as error:
+        raise CommandError(f"{_OPTION}: {error}") from None
+    except OSError as error:
+        raise CommandError(f"{_OPTION}: no directory for files of workers: {error}") from None
+    os.environ.update(workers.environment)
+    return workers
+
+
+@contextlib.contextmanager
+def metrics_opened(settings: Settings) -> Iterator[list[socket.socket]]:
+    """The sockets where metrics are served; none if they are not.
+
+    :raises CommandError: the address cannot be had.
+    """
+    if settings.metrics is None:
+        yield []
+        return
+    with opened_address(settings.metrics, _OPTION) as sockets:
+        yield sockets
+
+
+@contextlib.asynccontextmanager
+async def metrics_served(source: Source, sockets: list[socket.socket]) -> AsyncIterator[None]:
+    """Serve what a source has, for as long as this is entered."""
+    server = HTTPServer(metrics_application(source))
+    server.add_sockets(sockets)
+    urls = " and ".join(url_of(sock, tls=False) for sock in sockets)
+    gen_log.info("Metrics at %s/metrics", urls)
+    try:
+        yield
+    finally:
+        await server.drain(_END_SECONDS)
