@@ -577,24 +577,6 @@ async def test_a_function_has_no_hooks() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("extension", [True, False])
-async def test_a_websocket_is_refused(extension: bool) -> None:
-    sent: list[Any] = []
-
-    async def receive() -> Any:
-        return {"type": "websocket.connect"}
-
-    async def send(event: Any) -> None:
-        sent.append(event)
-
-    scope = {"type": "websocket", "extensions": {"websocket.http.response": {}}}
-    if not extension:
-        del scope["extensions"]
-    await ASGIApplication(application())(scope, receive, send)
-    assert sent[0].get("status") == (501 if extension else None)
-    assert sent[0]["type"] == ("websocket.http.response.start" if extension else "websocket.close")
-
-
 async def test_other_scopes() -> None:
     with pytest.raises(NotImplementedError, match="telnet"):
         await ASGIApplication(application())({"type": "telnet"}, None, None)  # type: ignore[arg-type]

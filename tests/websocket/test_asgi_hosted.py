@@ -163,7 +163,7 @@ async def test_events_have_what_there_is(serve: Serve, notes: Notes) -> None:
 
 async def test_who_gives_up_receiving_loses_nothing(serve: Serve, notes: Notes) -> None:
     async def act(scope: Scope, receive: Receive, send: Send) -> None:
-        waiting = asyncio.create_task(receive())  # type: ignore[arg-type]
+        waiting: asyncio.Future[Event] = asyncio.ensure_future(receive())
         await settled()
         waiting.cancel()
         await asyncio.wait([waiting])

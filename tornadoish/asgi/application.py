@@ -1,7 +1,7 @@
 """ASGIApplication: our applications on foreign servers.
 
 ``ASGIApplication(application)`` is what uvicorn, granian or hypercorn is given. What becomes of one
-request is in ``served``.
+request is in ``served``, of a WebSocket in ``served_socket``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tornadoish.asgi.served import ServedRequest
+from tornadoish.asgi.served_socket import ServedSocket
 from tornadoish.asgi.targets import target_of
 from tornadoish.asgi.types import Receive, Scope, Send
 from tornadoish.httputil import (
@@ -18,6 +19,7 @@ from tornadoish.httputil import (
     HTTPServerConnectionDelegate,
     HTTPServerRequest,
 )
+from tornadoish.iostream import DeadlineClock
 from tornadoish.log import app_log
 from tornadoish.routing import Router, _CallableAdapter
 from tornadoish.routing.mount import _Below
@@ -36,8 +38,12 @@ class ASGIApplication:
     Its hooks (``on_startup`` and so on) are called for the host's lifespan, at whose end, when the
     host has seen the last request off, ``on_drain`` is called too. Where the host, or another
     application, has it below a prefix (``root_path``), it is as in a ``Mount``: routes are those of
-    the rest of the path. What there cannot be over ASGI: ``detach``, reasons of one's own, and, for
-    the time being, WebSockets.
+    the rest of the path. What there cannot be over ASGI: ``detach``, and reasons of one's own.
+
+    WebSockets are the host's: it says how large messages may be and pings clients; those pings of a
+    handler's are answered here. Nobody is sent a close without a code (it is 1000), and a handler's
+    connection that is cut is one that ends with 1011. An answer other than a WebSocket becomes a
+    403 on hosts that do not know the extension ``websocket.http.response``.
 
     :param application: what an :class:`HTTPServer` takes as its ``request_callback``.
     :param max_body_size: bytes of a body; 413 above. Hosts have no such bound of their own, and
@@ -47,6 +53,7 @@ class ASGIApplication:
     def __init__(self, application: RequestCallback, *, max_body_size: int = MAX_BODY_SIZE) -> None:
         self.application = application
         self.max_body_size = max_body_size
+        self._clock = DeadlineClock()  # of the ends of WebSockets that are in memory
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What a host calls for each request, and for its lifespan.
@@ -59,7 +66,7 @@ class ASGIApplication:
         elif kind == "lifespan":
             await self._live(receive, send)
         elif kind == "websocket":
-            await self.refuse_websocket(scope, receive, send)
+            await self._talk(scope, receive, send)
         else:
             raise NotImplementedError(f"ASGI scope {kind!r}")
 
@@ -74,15 +81,10 @@ class ASGIApplication:
             if isinstance(application, HTTPServerConnectionDelegate):
                 application.on_close(request)
 
-    async def refuse_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """What becomes of a WebSocket, so far."""
-        await receive()  # websocket.connect
-        if "websocket.http.response" not in (scope.get("extensions") or {}):
-            await send({"type": "websocket.close"})
-            return
-        fields = [(b"content-type", b"text/plain; charset=UTF-8")]
-        await send({"type": "websocket.http.response.start", "status": 501, "headers": fields})
-        await send({"type": "websocket.http.response.body", "body": b"501: Not Implemented\n"})
+    async def _talk(self, scope: Scope, receive: Receive, send: Send) -> None:
+        target, prefix = target_of(scope)
+        delegate = _SocketDelegate(self.application, _delegate_of(self.application, prefix))
+        await ServedSocket(delegate, scope, target, receive, send, self._clock).run()
 
     # -- its life
 
@@ -121,6 +123,27 @@ def _delegate_of(application: RequestCallback, prefix: str) -> HTTPServerConnect
     if prefix and isinstance(application, Router):
         return _Below(prefix, application)
     return application
+
+
+class _SocketDelegate(HTTPServerConnectionDelegate):
+    """Who is asked for a delegate of a handshake, and who is told of its connection's end."""
+
+    __slots__ = ("_application", "_delegate")
+
+    def __init__(
+        self, application: RequestCallback, delegate: HTTPServerConnectionDelegate
+    ) -> None:
+        self._application = application
+        self._delegate = delegate
+
+    def start_request(
+        self, server_conn: object, request_conn: HTTPConnection
+    ) -> HTTPMessageDelegate:
+        return self._delegate.start_request(server_conn, request_conn)
+
+    def on_close(self, server_conn: object) -> None:
+        if isinstance(self._application, HTTPServerConnectionDelegate):
+            self._application.on_close(server_conn)
 
 
 class _Callback(HTTPServerConnectionDelegate):

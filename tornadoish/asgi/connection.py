@@ -38,6 +38,10 @@ class Out(Enum):
     GONE = "nobody is there any more"
 
 
+#: schemes of WebSockets, and what a request over them counts as
+_PLAIN = {"ws": "http", "wss": "https"}
+
+
 class ASGIRequestContext:
     """Who is asking, as the host says: ``remote_ip``, ``protocol`` ("http" or "https"),
     ``address``; otherwise as :class:`HTTPRequestContext`, and a host that knows proxies says it in
@@ -51,7 +55,8 @@ class ASGIRequestContext:
         client = scope.get("client")
         self.address: Any = tuple(client) if client else ""
         self.remote_ip: str = client[0] if client and client[0] else "0.0.0.0"
-        self.protocol: str = scope.get("scheme") or "http"
+        scheme: str = scope.get("scheme") or "http"
+        self.protocol: str = _PLAIN.get(scheme, scheme)
         self._orig_remote_ip = self.remote_ip
         self._orig_protocol = self.protocol
 
@@ -112,7 +117,7 @@ class ASGIConnection(Message):
             raise HTTPOutputError(f"{len(chunk)} bytes of body where {length} were announced")
         self._left = length
         self.out = Out.BODY
-        fields = _encoded(headers, _is_not_the_hosts)
+        fields = encoded(headers, is_not_the_hosts)
         self._put({"type": "http.response.start", "status": code, "headers": fields})
         # Only when there is some body, if an empty one, does a host send the head.
         return self._write(chunk or b"")
@@ -181,7 +186,7 @@ class ASGIConnection(Message):
         first = self.events[0][0]
         if trailers and first["type"] == "http.response.start" and self._takes_trailers:
             first["trailers"] = True
-            fields = _encoded(trailers, lambda name, value: True)
+            fields = encoded(trailers, lambda name, value: True)
             self._put({"type": "http.response.trailers", "headers": fields})
 
     @property
@@ -260,7 +265,8 @@ class ASGIConnection(Message):
         self.wake()
 
 
-def _encoded(headers: HTTPHeaders, wanted: Callable[[str, str], bool]) -> list[tuple[bytes, bytes]]:
+def encoded(headers: HTTPHeaders, wanted: Callable[[str, str], bool]) -> list[tuple[bytes, bytes]]:
+    """Fields as ASGI has them, those that are ``wanted``."""
     return [
         (name.lower().encode("latin-1"), value.encode("latin-1"))
         for name, value in headers.wire_pairs()
@@ -268,7 +274,7 @@ def _encoded(headers: HTTPHeaders, wanted: Callable[[str, str], bool]) -> list[t
     ]
 
 
-def _is_not_the_hosts(name: str, value: str) -> bool:
+def is_not_the_hosts(name: str, value: str) -> bool:
     """Hosts say when the answer was made, and most of them who they are, whatever we say."""
     if name == "server":
         return not value.startswith("tornadoish/")

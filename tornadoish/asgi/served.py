@@ -57,7 +57,7 @@ class ServedRequest:
         receiving: asyncio.Task[None] | None = None
         try:
             try:
-                line, headers = _head_of(self._scope, self._target)
+                line, headers = head_of(self._scope, self._target)
             except HTTPInputError as error:
                 self._refuse(error)
             else:
@@ -239,7 +239,7 @@ async def _await(awaitable: Awaitable[None]) -> None:
     await awaitable
 
 
-def _head_of(scope: Scope, target: str) -> tuple[RequestStartLine, HTTPHeaders]:
+def head_of(scope: Scope, target: str) -> tuple[RequestStartLine, HTTPHeaders]:
     """Start line and fields of a request. Hosts are not equally strict: what our own reader would
     refuse is refused here, too.
 
