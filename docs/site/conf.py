@@ -47,7 +47,7 @@ nitpicky = True
 # classes may be those of signatures, which are anybody's.
 nitpick_ignore_regex = [
     ("py:class", ".*"),
-    ("py:.*", r"(?:asyncio|contextvars|csv|http|jinja2|socket|ssl|time)(?:\..*)?"),
+    ("py:.*", r"(?:asyncio|contextvars|csv|http|logging|jinja2|socket|ssl|time)(?:\..*)?"),
     ("py:(?:func|meth)", "media_quality|discard|Proxies.told|Talking.write_message"),
 ]
 
@@ -62,6 +62,7 @@ html_css_files = ["house.css"]
 html_copy_source = False
 html_show_sourcelink = False
 html_show_sphinx = False
+html_show_copyright = False
 html_theme_options = {
     "light_css_variables": {
         "color-brand-primary": "#0b6e99",

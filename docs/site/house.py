@@ -50,12 +50,20 @@ def find_object(
 
 
 def name_aliases(
-    app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str | None, returns: Any
-) -> tuple[str | None, Any] | None:
+    app: Sphinx,
+    what: str,
+    name: str,
+    obj: Any,
+    options: Any,
+    signature: str | None,
+    returns: str | None,
+) -> tuple[str | None, str | None]:
     """Show an alias of a type by its name, within a union too."""
-    if signature is None or "TypeAliasForwardRef" not in signature:
-        return None
-    return re.sub(r"TypeAliasForwardRef\('([\w.]+)'\)", r"\1", signature), returns
+    return _by_name(signature), _by_name(returns)
+
+
+def _by_name(text: str | None) -> str | None:
+    return text and re.sub(r"TypeAliasForwardRef\('([\w.]+)'\)", r"\1", text)
 
 
 # -- code of haproxy, which Pygments does not know
