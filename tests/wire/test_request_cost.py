@@ -60,6 +60,37 @@ async def test_context_variables_are_of_one_request(serve: Serve, kind: str) -> 
     assert tag.get() == "clean"
 
 
+@pytest.mark.parametrize("size", [1, 100_000])
+async def test_context_variables_do_not_leak_into_what_is_read_next(
+    serve: Serve, size: int
+) -> None:
+    """A task that answers is what lets the next request go on: of the buffer, or of a transport
+    that was paused. That one must not see the task's variables."""
+    seen: list[str] = []
+    tasks: list[asyncio.Task[None]] = []
+
+    async def work(delegate: Delegate) -> None:
+        await asyncio.sleep(0)
+        tag.set(delegate.line.path)
+        delegate.answer(b"x")
+
+    def on_headers(delegate: Delegate) -> None:
+        seen.append(tag.get())
+
+    def on_finish(delegate: Delegate) -> None:
+        tasks.append(asyncio.get_running_loop().create_task(work(delegate)))
+
+    served = await serve(App(on_headers=on_headers, on_finish=on_finish))
+    async with Client.connect(served.port) as client:
+        await client.send(b"".join(post(b"y" * size, path=f"/{number}") for number in range(4)))
+        for _ in range(4):
+            await client.response()
+        await client.send(get("/later"))
+        await client.response()
+    await asyncio.gather(*tasks)
+    assert seen == ["clean"] * 5
+
+
 async def test_no_task_and_no_handle_for_a_synchronous_request(serve: Serve) -> None:
     served = await serve(App())
     loop = asyncio.get_running_loop()

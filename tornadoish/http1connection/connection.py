@@ -9,7 +9,7 @@ what belongs to this message alone. The pump behind it moves the bytes.
 from __future__ import annotations
 
 import asyncio
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
 from tornadoish.http1.reader import Head
@@ -77,10 +77,12 @@ class HTTP1Connection(Message):
         stream: IOStream,
         params: HTTP1ConnectionParameters,
         context: object,
+        variables: Context,
         head: Head | None,
     ) -> HTTP1Connection:
         """A message of a server connection, which moves it.
 
+        :param variables: the context in which everybody is to be called for it.
         :param head: what it begins with, for whoever keeps that.
         """
         self = cls.__new__(cls)
@@ -88,7 +90,7 @@ class HTTP1Connection(Message):
         self.params = params
         self.context = context
         self.pump = pump
-        self.variables = copy_context()
+        self.variables = variables
         return self
 
     def read_response(self, delegate: HTTPMessageDelegate) -> asyncio.Future[bool]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from contextvars import copy_context
+from contextvars import Context
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
@@ -122,6 +122,7 @@ class ObservedConnection(HTTP1Connection, Exchange):
         stream: IOStream,
         params: HTTP1ConnectionParameters,
         context: object,
+        variables: Context,
         head: Head | None,
     ) -> ObservedConnection:
         # All of it here: a call more would be the largest part of what it costs to be observed.
@@ -130,7 +131,7 @@ class ObservedConnection(HTTP1Connection, Exchange):
         self.params = params
         self.context = context
         self.pump = pump
-        self.variables = copy_context()
+        self.variables = variables
         if head is not None:
             self.start_line, self.headers = head  # type: ignore[assignment]
         self.begun = perf_counter()
@@ -322,7 +323,9 @@ class ObservedServerConnection(HTTP1ServerConnection):
             return
         reason = _reason_of(error)
         if exchange is None:
-            exchange = self._make_message(self, self.stream, self.params, self.context, None)
+            exchange = self._make_message(
+                self, self.stream, self.params, self.context, self._variables, None
+            )
         if self._is_answered():
             reason = Ended.UNREAD
         elif reason in (Ended.LIMIT, Ended.TIMEOUT):

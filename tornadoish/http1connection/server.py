@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextvars import copy_context
 from typing import Any, ClassVar, cast
 
 from tornadoish.http1.reader import Head
@@ -60,6 +61,7 @@ class HTTP1ServerConnection(MessagePump):
         "_expires",
         "_idle_allowance",
         "_start_request",
+        "_variables",
         "context",
         "keeper",
         "keeps_alive",
@@ -84,6 +86,9 @@ class HTTP1ServerConnection(MessagePump):
         self._closed: asyncio.Future[None] | None = None
         self._counted = False  # the current request is one of those that the keeper counts
         self._expires = NEVER  # in the clock's time: the connection's age is reached
+        # That of each request is a copy of this one, not of the current one: what a handler does
+        # may be what lets the next request be read, and that must not see its variables.
+        self._variables = copy_context()
         # What is added to the clock's time for the deadline of an idle connection.
         self._idle_allowance = NEVER
 
@@ -165,7 +170,9 @@ class HTTP1ServerConnection(MessagePump):
         if stream.clock is not None and stream.clock.now > self._expires:
             self.keeps_alive = False
         self.writer.answer(line[0], line[2], reader.persists and self.keeps_alive)
-        message = self._make_message(self, stream, params, self.context, head)
+        message = self._make_message(
+            self, stream, params, self.context, self._variables.copy(), head
+        )
         self.message = message
         if self.keeper.attentive:
             self.keeper.tell(self, ConnectionState.ACTIVE)
