@@ -28,7 +28,7 @@ LAYERS = {
     "http1connection": 4, "tcpserver": 4,
     "httpserver": 5,
     "web": 6,
-    "accesslog": 7, "pubsub": 7, "supervisor": 7, "websocket": 7, "wsgi": 7,
+    "accesslog": 7, "health": 7, "metrics": 7, "pubsub": 7, "supervisor": 7, "tracing": 7, "websocket": 7, "wsgi": 7,
     "asgi": 8,
     "cli": 9, "testing": 9,
     "__main__": 10, "pytest_plugin": 10,

@@ -60,6 +60,8 @@ class Exchange:
     #: for the log: what anybody wants to say of this request
     notes: dict[str, Any] | None = None
 
+    #: of a tracer
+    span: Any = None
     #: who is asking: an object with ``remote_ip`` and ``protocol`` ("http" or "https")
     context: Any = None
 
