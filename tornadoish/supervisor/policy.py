@@ -38,7 +38,8 @@ class Policy:
     beat_seconds: float = 1.0
     #: a worker that ends within so many seconds of being ready has failed, as one that never was
     steady_seconds: float = 10.0
-    #: seconds before the second start in a row of a worker that fails; each further one: twice that
+    #: seconds before the second start in a row of a worker that fails, each further one: twice
+    #: that; the first that had been ready is replaced at once
     backoff_seconds: float = 0.5
     #: the longest wait before a start
     max_backoff_seconds: float = 30.0

@@ -3,12 +3,17 @@
 Made by the supervisor, before it starts workers. It opens and closes sockets and never accepts.
 
 Either all workers accept from one socket, or each slot has a socket of its own on the same address
-(SO_REUSEPORT) and the kernel picks one by a hash of a connection's addresses. Measured with
-``benchmarks/worker_balance.py`` on four workers, as the part of 64 connections made at once that
-the busiest worker got (one fourth would be just): 39 to 92 % with one socket, as whoever is woken
-first takes all that there are, against 28 to 38 %. The price: who waits in the queue of a worker
-that hangs is served by no other one. The supervisor kills such a worker, and its successor serves
-the queue; and a slot in which nobody can stay is parked: its queue is closed.
+(SO_REUSEPORT) and the kernel picks one by a hash of a connection's addresses. The second is more
+even: measured with ``benchmarks/worker_balance.py`` on two cores, the busiest of four workers got,
+of 64 connections made at once, in the middle (and at most) of eight bursts,
+
+- with one socket 67 % (95 %) on asyncio and 41 % (56 %) on uvloop: whoever is woken first takes all
+  that there are;
+- with a socket each 31 % (38 %) and 32 % (36 %). A fourth would be just.
+
+The price: who waits in the queue of a worker that hangs is served by no other one. The supervisor
+kills such a worker, and its successor serves the queue; and a slot in which nobody can stay is
+parked: its queue is closed.
 """
 
 from __future__ import annotations

@@ -81,6 +81,8 @@ class Slot:
             self.failures = 0
         else:
             self.failed(now)
+            if self.failures == 1 and worker.ready_at is not None:
+                self.not_before = now  # it can start: who waits in its queue need not wait longer
 
     def _is_steady(self, worker: Worker, now: float) -> bool:
         return worker.ready_at is not None and now - worker.ready_at >= self._policy.steady_seconds

@@ -95,7 +95,8 @@ class Supervisor:
         self.reason: str | None = None
 
     async def run(self) -> int:
-        """Start the workers and look after them, until told to stop. In the main thread.
+        """Start the workers and look after them, until told to stop. In the main thread, on a loop
+        of asyncio's own (uvloop has SIGCHLD to itself).
 
         SIGTERM and SIGINT: drain and end; a second one, or SIGQUIT: end at once. SIGHUP: replace
         all workers, one by one, by new ones.
@@ -330,8 +331,8 @@ class Supervisor:
             return
         if slot.failures > 1 and slot.serving is None and serving:
             self._sharing.park(slot.index)
-        if slot.failures:
-            wait = max(0.0, slot.not_before - asyncio.get_running_loop().time())
+        wait = slot.not_before - asyncio.get_running_loop().time()
+        if wait > 0:
             gen_log.info("Worker %d is started anew in %.1f seconds", slot.index, wait)
 
     def _give_up(self, why: str, status: int) -> None:
