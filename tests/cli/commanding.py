@@ -76,8 +76,6 @@ class Command:
         **options: Any,
     ) -> None:
         self._logs = (directory / "stdout.txt", directory / "stderr.txt")
-        path = [os.environ["PYTHONPATH"]] if os.environ.get("PYTHONPATH") else []
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("TORNADOISH_")}
         with self._logs[0].open("wb") as out, self._logs[1].open("wb") as error:
             self.process = subprocess.Popen(
                 [*(program or [sys.executable, "-m", "tornadoish"]), *words],
@@ -85,15 +83,22 @@ class Command:
                 stdout=out,
                 stderr=error,
                 cwd=directory,
-                env={
-                    **inherited,
-                    "PYTHONPATH": os.pathsep.join([*path, ROOT]),
-                    "PYTHONWARNINGS": "error",
-                    "PYTHONDONTWRITEBYTECODE": "1",  # files are written over within a second
-                    **(environment or {}),
-                },
+                env=self.environment(environment),
                 **options,
             )
+
+    @staticmethod
+    def environment(more: dict[str, str] | None = None) -> dict[str, str]:
+        """That of this process, without options; and what a test wants there."""
+        path = [os.environ["PYTHONPATH"]] if os.environ.get("PYTHONPATH") else []
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("TORNADOISH_")}
+        return {
+            **inherited,
+            "PYTHONPATH": os.pathsep.join([*path, ROOT]),
+            "PYTHONWARNINGS": "error",
+            "PYTHONDONTWRITEBYTECODE": "1",  # files are written over within a second
+            **(more or {}),
+        }
 
     @property
     def out(self) -> str:
