@@ -7,6 +7,7 @@ import asyncio
 from tornadoish import web
 from tornadoish.asgi import ASGIApplication
 from tornadoish.iostream import StreamClosedError
+from tornadoish.websocket import IncomingMessage, WebSocketClosedError, WebSocketHandler
 
 PIECE = bytes(64 * 1024)
 log: list[str] = []
@@ -97,9 +98,72 @@ class Events(web.RequestHandler):
         self.finish()
 
 
+class Socket(WebSocketHandler):
+    """Echoes, and closes as it is told."""
+
+    def prepare(self) -> None:
+        self.set_cookie("seen", "yes")
+
+    def select_subprotocol(self, subprotocols: list[str]) -> str | None:
+        return subprotocols[-1] if subprotocols else None
+
+    def open(self) -> None:
+        request = self.request
+        asked = [request.full_url(), request.remote_ip, request.version, self.get_cookie("c")]
+        self.write_message({"asked": asked})
+
+    async def on_message(self, message: str | bytes) -> None:
+        if isinstance(message, str) and message == "close":  # -bb compares no bytes with text
+            self.close(4001, "why")
+        else:
+            await self.send(message)
+
+    def on_close(self) -> None:
+        log.append(f"socket {self.close_code}")
+
+
+class Iterating(WebSocketHandler):
+    async def open(self) -> None:
+        async for message in self:
+            await self.send(message)
+        log.append("iterated")
+
+
+class Parts(WebSocketHandler):
+    message_in_parts = True
+
+    async def on_message(self, message: IncomingMessage) -> None:
+        await self.send(str(sum([len(part) async for part in message])))
+
+
+class EndlessSocket(WebSocketHandler):
+    """More than any client takes."""
+
+    async def open(self) -> None:
+        global pieces
+        pieces = 0
+        try:
+            while True:
+                await self.send(PIECE)
+                pieces += 1
+        except WebSocketClosedError:
+            log.append("endless socket ended")
+
+
+class WaitingSocket(WebSocketHandler):
+    cancel_on_close = True
+
+    async def on_message(self, message: str) -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            log.append("waiting socket cancelled")
+            raise
+
+
 class Log(web.RequestHandler):
     def get(self) -> None:
-        self.write({"log": log, "pieces": pieces})
+        self.write({"log": log, "pieces": pieces, "tasks": len(asyncio.all_tasks())})
 
 
 async def on_startup(application: web.Application) -> None:
@@ -120,6 +184,11 @@ application = web.Application(
         ("/endless", Endless),
         ("/waiting", Waiting),
         ("/events", Events),
+        ("/socket", Socket),
+        ("/iterating", Iterating),
+        ("/parts", Parts),
+        ("/endless-socket", EndlessSocket),
+        ("/waiting-socket", WaitingSocket),
         ("/log", Log),
     ]
 )

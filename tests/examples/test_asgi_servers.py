@@ -1,8 +1,10 @@
-"""Our application under foreign servers: uvicorn, with both of its parsers, hypercorn, granian."""
+"""Our application under foreign servers: uvicorn, with two of its parsers each for HTTP and for
+WebSockets, hypercorn, granian."""
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import signal
 import socket
@@ -14,13 +16,17 @@ from typing import Any
 
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 from .running import PATIENCE, ROOT, until
 
 MIB = 1 << 20
+UVICORN = ("uvicorn", "--port={port}", "--log-level=warning")
 SERVERS = {
-    "uvicorn-h11": ("uvicorn", "--port={port}", "--http=h11", "--log-level=warning"),
-    "uvicorn-httptools": ("uvicorn", "--port={port}", "--http=httptools", "--log-level=warning"),
+    "uvicorn-h11": (*UVICORN, "--http=h11", "--ws=websockets-sansio"),
+    "uvicorn-httptools": (*UVICORN, "--http=httptools", "--ws=wsproto"),
     "hypercorn": ("hypercorn", "--bind=127.0.0.1:{port}"),
     "granian": ("granian", "--interface=asgi", "--port={port}", "--log-level=warning"),
 }
@@ -55,6 +61,12 @@ class Host:
             return self.client.get("/log").status_code == 200
         except httpx.TransportError:
             return False
+
+    def open(self, path: str, **options: Any) -> ClientConnection:
+        """Open a WebSocket."""
+        url = f"ws://127.0.0.1:{self.port}{path}"
+        client: ClientConnection = connect(url, proxy=None, open_timeout=PATIENCE, **options)
+        return client
 
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
@@ -165,6 +177,93 @@ def test_a_client_that_does_not_read(host: Host) -> None:
         until(stands_still)
         assert before[-1] < 256  # pieces of 64 KiB: what sockets and servers hold
     until(lambda: {"endless closed", "endless ended"} <= {*host.log()["log"]})
+
+
+# ---- WebSockets ------------------------------------------------------------------------------
+
+
+def test_a_websocket(host: Host) -> None:
+    options: dict[str, Any] = {
+        "additional_headers": {"Cookie": "c=1"},
+        "subprotocols": [Subprotocol("a"), Subprotocol("b")],
+    }
+    with host.open("/socket?a=%C3%A9", **options) as client:
+        assert client.subprotocol == "b"
+        assert client.response is not None
+        if host.name != "granian":  # it sends no fields of an application's
+            assert client.response.headers["Set-Cookie"] == "seen=yes; Path=/"
+        assert json.loads(client.recv(PATIENCE))["asked"] == [
+            f"http://127.0.0.1:{host.port}/socket?a=%C3%A9", "127.0.0.1", "HTTP/1.1", "1",
+        ]  # fmt: skip
+        messages: list[str | bytes] = ["hé", b"\0\xff", "", b"", "x" * 100_000, bytes(1_000_000)]
+        for message in messages:
+            client.send(message)
+            assert client.recv(PATIENCE) == message
+        client.close(4000)
+    # One host tells nobody how its clients have closed.
+    closed = "socket None" if host.name == "hypercorn" else "socket 4000"
+    until(lambda: closed in host.log()["log"])
+
+
+def test_messages_that_a_coroutine_takes(host: Host) -> None:
+    with host.open("/iterating") as client:
+        for number in range(100):
+            client.send(str(number))
+        assert [client.recv(PATIENCE) for _ in range(100)] == [str(n) for n in range(100)]
+    until(lambda: "iterated" in host.log()["log"])
+
+
+def test_a_message_in_parts(host: Host) -> None:
+    with host.open("/parts") as client:
+        client.send(bytes(4_000_000))
+        assert client.recv(PATIENCE) == "4000000"
+        client.send(["ab"] * 10)
+        assert client.recv(PATIENCE) == "20"
+
+
+def test_a_handler_that_closes(host: Host) -> None:
+    with host.open("/socket") as client:
+        client.recv(PATIENCE)
+        client.send("close")
+        with pytest.raises(ConnectionClosed):
+            client.recv(PATIENCE)
+        assert (client.close_code, client.close_reason) == (4001, "why")
+    until(lambda: "socket 4001" in host.log()["log"])
+
+
+def test_refused_websockets(host: Host) -> None:
+    for path, origin, status in (("/socket", "http://evil.example", 403), ("/none", None, 404)):
+        with pytest.raises(InvalidStatus) as raised:
+            host.open(path, origin=origin)
+        response = raised.value.response
+        assert response.status_code == status
+        assert (b"Cross origin" if status == 403 else b"404: Not Found") in response.body
+
+
+def test_a_websocket_whose_client_goes_away(host: Host) -> None:
+    with host.open("/waiting-socket") as client:
+        client.send("a")
+        client.socket.shutdown(socket.SHUT_RDWR)
+    until(lambda: "waiting socket cancelled" in host.log()["log"])
+
+
+def test_a_websocket_whose_client_does_not_read(host: Host) -> None:
+    before = host.log()["tasks"]
+    counts = [-1]
+
+    def stands_still() -> bool:
+        counts.append(host.log()["pieces"])
+        return counts[-1] == counts[-2] > 0
+
+    with host.open("/endless-socket", max_queue=1, compression=None) as client:
+        until(stands_still)
+        assert counts[-1] < 256  # pieces of 64 KiB: what sockets and servers hold
+        client.socket.shutdown(socket.SHUT_RDWR)
+    until(lambda: "endless socket ended" in host.log()["log"])
+    until(lambda: host.log()["tasks"] <= before)
+
+
+# ---- Its end ---------------------------------------------------------------------------------
 
 
 def test_its_life(host: Host) -> None:
