@@ -75,9 +75,8 @@ class Subscription:
     """
 
     __slots__ = (
-        "__weakref__", "_behind", "_bounds", "_bytes", "_channels", "_error", "_gap", "_hub",
-        "_line", "_missed", "_queue", "_reader", "_settled", "_stage", "_timer",
-        "_unheard",
+        "__weakref__", "_back", "_behind", "_bounds", "_bytes", "_channels", "_error", "_gap",
+        "_hub", "_line", "_missed", "_queue", "_reader", "_settled", "_stage", "_timer", "_unheard",
     )  # fmt: skip
 
     def __init__(self, hub: Hub, channels: tuple[str, ...], bounds: Bounds) -> None:
@@ -98,6 +97,8 @@ class Subscription:
         # Channels of which something may be missed at this time; and whether it certainly was.
         self._unheard: set[str] = set()
         self._gap = False
+        # Those that came back after that, and of which nothing has come yet.
+        self._back: set[str] | None = None
         self._settled: asyncio.Event | None = None
 
     def __repr__(self) -> str:
@@ -203,6 +204,8 @@ class Subscription:
         :returns: a future if the publisher has to wait until there is room; or whether it should
             let others have their turn, for the queue gets full.
         """
+        if self._back is not None and message.channel in self._back:
+            self._tell_gap()
         size = len(message.data)
         if self._has_room(size) and not self._line:
             self._append(message)
@@ -287,18 +290,27 @@ class Subscription:
     def _heard(self, channel: str) -> None:
         """From now on nothing is missed of ``channel`` (or nobody minds)."""
         self._unheard.discard(channel)
+        if self._gap:
+            self._back = self._back or set()
+            self._back.add(channel)
         if self._unheard:
             return
         if self._gap:
             self._gap = False
-            if not self._queue or type(self._queue[-1]) is not Lost:
-                self._queue.append(Lost(None))
-            self._wake()
+            self._tell_gap()
         self._settle()
+
+    def _tell_gap(self) -> None:
+        """Of the channels that are back something is missing here."""
+        self._back = None
+        if not self._queue or type(self._queue[-1]) is not Lost:
+            self._queue.append(Lost(None))
+        self._wake()
 
     def _disconnected(self) -> None:
         """From now on everything is missed."""
         self._gap = True
+        self._back = None
         self._unheard.update(self._channels)
         self._settle()
 
