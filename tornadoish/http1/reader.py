@@ -150,7 +150,7 @@ class Reader:
         self._blank = False  # an empty line has been skipped
         self._head_end = limits.header_bytes + 4  # where a head must have ended
         self._last: _RequestFields | None = None  # the field lines of the last request
-        # The last read, if it was a request without a body and nothing more.
+        # The last head, if it was that of a request without a body.
         self._last_data: bytes | None = None
         self._last_line: StartLine = _NO_LINE
         self._last_state: State = DONE
@@ -259,9 +259,15 @@ class Reader:
             return None
         buffer = self.buffer
         data, start = buffer.data, buffer.pos
-        if data == self._last_data and not start and self._last is not None:
+        last = self._last_data
+        if last is not None and self._last is not None and data.startswith(last, start):
             # The very bytes of the head before: it says what it said, and nothing else has changed.
-            buffer.data = b""
+            end = start + len(last)
+            if end == len(data):
+                buffer.data = b""
+                buffer.pos = 0
+            else:
+                buffer.pos = end
             self._searched = self._line_end = 0
             self.state = self._last_state
             return self._last_line, HTTPHeaders.sharing(self._last.pairs, self._last.index)
@@ -277,22 +283,15 @@ class Reader:
             self.state = self.state.after[CLOSE]
             raise
         self._last_data = None
-        if end + 2 == len(data):
-            if start == 0 and end < MAX_REPEATED and self.state is not BODY:
-                self._remember(data, head[0])
-            buffer.data = b""
-            buffer.pos = 0
-        else:
-            buffer.pos = end + 2
+        end += 2
+        if end - start <= MAX_REPEATED and self.state is not BODY and not self.is_client:
+            # A request without a body: the same may come again, and again.
+            self._last_data = bytes(data[start:end])
+            self._last_line = head[0]
+            self._last_state = self.state
+        buffer.skip(end - start)
         self._searched = self._line_end = 0
         return head
-
-    def _remember(self, data: bytes | bytearray, line: StartLine) -> None:
-        """One read was one request without a body: the same may come again, and again."""
-        if not self.is_client and type(data) is bytes:
-            self._last_data = data
-            self._last_line = line
-            self._last_state = self.state
 
     def _parse_request(self, data: bytes | bytearray, start: int, end: int) -> Head:
         """RFC 9112, 3 and 5: a whole request head, each of its lines with its end."""
