@@ -58,6 +58,7 @@ copybutton_line_continuation_character = "\\"
 html_theme = "furo"
 html_title = "tornadoish"
 html_static_path = ["static"]
+html_favicon = "static/icon.svg"
 html_css_files = ["house.css"]
 html_copy_source = False
 html_show_sourcelink = False
