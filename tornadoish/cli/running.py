@@ -30,7 +30,7 @@ from tornadoish.cli.listening import closed_at_last, opened, url_of
 from tornadoish.cli.loading import AppError
 from tornadoish.cli.logs import set_up_logs, what_runs
 from tornadoish.cli.measuring import make_worker_metrics, metrics_opened, metrics_served
-from tornadoish.cli.reloading import GRACE, Reloader, inherited_sockets
+from tornadoish.cli.reloading import GRACE, Inheritance, Reloader, inherited
 from tornadoish.cli.serving import Service, Task, limits_of, loop_of
 from tornadoish.cli.settings import Settings
 from tornadoish.log import gen_log
@@ -67,14 +67,16 @@ def carry_out(job: Job) -> int:
             return _work(job, link)
     if job.settings.check:
         return check(job.name, job.load, job.settings)
-    sockets = inherited_sockets()
-    if sockets is not None:
-        with closed_at_last(sockets):
-            return _serve_reloaded(job, sockets)
+    inheritance = inherited()
+    if inheritance is not None:
+        with closed_at_last(inheritance.sockets):
+            return _serve_reloaded(job, inheritance)
     # Mistakes show here, before anything is begun.
     loop_of(job.settings)
     limits_of(job.settings)
     certificates = load_certificates(job.settings)
+    if os.name != "posix" and (job.settings.reload or job.settings.workers):
+        raise CommandError("--workers and --reload need a system where processes inherit sockets")
     if job.settings.reload:
         return _reload(job)
     if job.settings.workers:
@@ -182,7 +184,7 @@ def _reload(job: Job) -> int:
         return Reloader(again, sockets, settings.reload_dir or (".",), files).run()
 
 
-def _serve_reloaded(job: Job, sockets: list[socket.socket]) -> int:
+def _serve_reloaded(job: Job, inheritance: Inheritance) -> int:
     settings = replace(job.settings, grace=min(job.settings.grace, GRACE))
     try:
         with metrics_opened(settings) as metrics_sockets:
@@ -190,9 +192,10 @@ def _serve_reloaded(job: Job, sockets: list[socket.socket]) -> int:
                 found=job.load(),
                 name=job.name,
                 settings=settings,
-                sockets=sockets,
+                sockets=inheritance.sockets,
                 metrics_sockets=metrics_sockets,
                 certificates=load_certificates(settings),
+                leash=inheritance.leash,
                 quiet=True,
             )
             return _run(task)

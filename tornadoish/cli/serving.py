@@ -44,6 +44,8 @@ class Task:
     :param found: the object that was found under ``name``: see ``applications``.
     :param metrics_sockets: where its metrics are served, if that is here.
     :param link: the way to the supervisor, if there is one.
+    :param leash: a descriptor that comes to its end when whoever has started us is gone: then it is
+        over for us, too.
     :param quiet: somebody else says where it listens, and that it stops.
     """
 
@@ -54,6 +56,7 @@ class Task:
     metrics_sockets: list[socket.socket] = field(default_factory=list[socket.socket])
     certificates: CertificateStore | None = None
     link: WorkerLink | None = None
+    leash: int | None = None
     notifier: Notifier | None = None
     quiet: bool = False
 
@@ -81,17 +84,19 @@ class Service:
         :returns: the exit status: 1 if somebody could not wait for what was being answered.
         :raises CommandError: it cannot start.
         """
-        loop = asyncio.get_running_loop()
+        task, loop = self._task, asyncio.get_running_loop()
         heard = self._listen_to_signals(loop)
         try:
             if self._link is not None:
                 self._link.start(self._drain_as_told, self._figures)
+            if task.leash is not None:
+                loop.add_reader(task.leash, self._on_parent_gone)
             if not await self._start_unless_stopped():
                 return 0
             self._watch()
             async with contextlib.AsyncExitStack() as stack:
-                if self._metrics is not None and self._task.metrics_sockets:
-                    served = metrics_served(self._metrics, self._task.metrics_sockets)
+                if self._metrics is not None and task.metrics_sockets:
+                    served = metrics_served(self._metrics, task.metrics_sockets)
                     await stack.enter_async_context(served)
                 await self._stop.wait()
                 return await self._drain()
@@ -100,6 +105,8 @@ class Service:
                 self._watchdog.cancel()
             for number in heard:
                 loop.remove_signal_handler(number)
+            if task.leash is not None:
+                loop.remove_reader(task.leash)
             if self._link is not None:
                 self._link.close()
 
@@ -224,6 +231,11 @@ class Service:
         else:
             gen_log.info("The certificates have been read again")
         self._notifier.ready()
+
+    def _on_parent_gone(self) -> None:
+        if self._task.leash is not None:
+            asyncio.get_running_loop().remove_reader(self._task.leash)
+        self._stop.set()
 
     def _drain_as_told(self, grace: float) -> None:
         self._grace = grace

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from tornadoish.cli.reloading.watching import make_watcher
 from tornadoish.log import gen_log
@@ -25,22 +26,29 @@ _END_SECONDS = 4.0  # after that it is killed
 _NAMED = 3  # files in the log
 
 
-def inherited_sockets() -> list[socket.socket] | None:
-    """The sockets that a reloader has handed down; None if this process is not its child. Can be
-    had once."""
+class Inheritance(NamedTuple):
+    """What a reloader hands down."""
+
+    sockets: list[socket.socket]
+    #: a pipe that comes to its end when the reloader does
+    leash: int
+
+
+def inherited() -> Inheritance | None:
+    """What a reloader has handed down; None if this process is not its child. Can be had once."""
     told = os.environ.pop(_VARIABLE, None)
     if told is None:
         return None
-    numbers = [int(number) for number in told.split(",")]
-    for number in numbers:
+    leash, *numbers = [int(number) for number in told.split(",")]
+    for number in (leash, *numbers):
         os.set_inheritable(number, False)
-    return [socket.socket(fileno=number) for number in numbers]
+    return Inheritance([socket.socket(fileno=number) for number in numbers], leash)
 
 
 class Reloader:
     """Runs ``command``, again and again.
 
-    :param command: serves on ``inherited_sockets()``.
+    :param command: serves on ``inherited().sockets``.
     :param directories: what is watched.
     :param files: and these, whatever they are called.
     """
@@ -59,12 +67,13 @@ class Reloader:
         self._directories = directories
         self._process: subprocess.Popen[bytes] | None = None
         self._signal: int | None = None
+        self._leash = os.pipe()
 
     def run(self) -> int:
-        """Until SIGTERM or SIGINT; the exit status."""
+        """Until SIGTERM, SIGINT or SIGHUP; the exit status."""
         old = {
             number: signal.signal(number, self._on_signal)
-            for number in (signal.SIGTERM, signal.SIGINT)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
         }
         watched = " and ".join(map(_short, self._directories))
         gen_log.info("Watching %s, by %s", watched, self._watcher.by)
@@ -82,6 +91,8 @@ class Reloader:
             self._end(passed_on=True)
             for number, handler in old.items():
                 signal.signal(number, handler)
+            for fd in self._leash:
+                os.close(fd)
 
     def _on_signal(self, number: int, frame: object) -> None:
         if self._signal is not None and self._process is not None:
@@ -91,7 +102,7 @@ class Reloader:
         self._stop.set()
 
     def _start(self) -> None:
-        numbers = [sock.fileno() for sock in self._sockets]
+        numbers = [self._leash[0], *(sock.fileno() for sock in self._sockets)]
         environment = {**os.environ, _VARIABLE: ",".join(map(str, numbers))}
         # In this process group: a terminal's input is for the application (a debugger, perhaps).
         self._process = subprocess.Popen(self._command, pass_fds=numbers, env=environment)
