@@ -109,6 +109,8 @@ class LivezHandler(RequestHandler):
         self.set_header("Cache-Control", "no-store")
         self.write({"status": "ok"})
 
+    head = get
+
 
 class ReadyzHandler(RequestHandler):
     """Answers 200, or 503 and why.
@@ -137,3 +139,5 @@ class ReadyzHandler(RequestHandler):
             self.set_status(503)
         self.set_header("Cache-Control", "no-store")
         self.write(body)
+
+    head = get
