@@ -117,6 +117,7 @@ async def test_readiness_goes_down_when_a_drain_begins(serve: Serve) -> None:
         assert await ask(old, "/readyz") == (503, {"status": "draining"})
     async with Client.connect(served.port) as new:
         assert await ask(new, "/readyz") == (503, {"status": "draining"})
+    async with Client.connect(served.port) as new:
         assert (await ask(new, "/livez"))[0] == 200
     gate.set()
     assert await soon(drain) == 0
