@@ -20,6 +20,7 @@ NOT_RUN = {
     ("README.md", "python3 -m venv .venv && .venv/bin/pip install -q tox"): (
         "is this very suite: .ci/run runs it"
     ),
+    ("README.md", "tornadoish new demo"): "serves for ever; tests/cli run each of these",
     ("docs/performance.md", "pip install '.[bench]'"): (
         "installs eight servers and measures for minutes"
     ),
@@ -41,6 +42,5 @@ NOT_RUN = {
 
 #: Python that comes before each snippet of a page: what its reader has already.
 BEFORE = {
-    "README.md": "import asyncio\nimport uvloop\nasync def main(): pass\n",
     "docs/limits.md": "from tornadoish.web import Application\napplication = Application()\n",
 }
