@@ -278,6 +278,20 @@ async def test_a_lost_connection(ws: Any, serve: Serve, notes: Notes, how: str) 
     assert len(notes) == 1
 
 
+async def test_on_connection_close(ws: Any, serve: Serve, notes: Notes) -> None:
+    """What a handler of HTTP has is called, too."""
+
+    class Both(closing(ws, notes)):  # type: ignore[misc]
+        def on_connection_close(self) -> None:
+            notes("lost")
+            super().on_connection_close()
+
+    raw = await (await serve(Both)).raw()
+    raw.close()
+    await notes.has(("closed", None, None, None))
+    assert notes == ["lost", ("closed", None, None, None)]
+
+
 async def test_aborted_by_the_handler(ws: Any, serve: Serve, notes: Notes) -> None:
     def on_message(self: Any, message: str) -> None:
         connection = self.ws_connection

@@ -366,6 +366,7 @@ class WebSocketHandler(Talking, RequestHandler):
         self.application.event_streams.discard(connection)
         ended, self._ws_ended = self._ws_ended, None
         try:
+            self.on_connection_close()
             closing = self.on_close()
             if asyncio.iscoroutine(closing):
                 self.application.hold(run_in_task(self._ws_finish_closing(closing)))
