@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
@@ -210,6 +212,34 @@ async def test_patience_ends(pubsub: PubSub) -> None:
             assert await texts(slow, 2) == ["2", "3"]
             await fill(pubsub, 2)
             assert await texts(slow, 2) == numbers(2)
+
+
+async def test_each_has_patience_of_its_own() -> None:
+    """The first of two who wait is served; the other one does not wait for ever."""
+    async with LocalPubSub() as pubsub, pubsub.subscribe("a", max_messages=1, wait=0.05) as slow:
+        await pubsub.publish("a", "0")
+        first = asyncio.create_task(pubsub.publish("a", "1"))
+        await settled()
+        second = asyncio.create_task(pubsub.publish("a", "2"))
+        assert await texts(slow, 1) == ["0"]
+        await soon(first)
+        await soon(second)
+        assert await take(slow) == Lost(1)
+        assert await texts(slow, 1) == ["2"]
+
+
+async def test_who_leaves_is_forgotten_at_once() -> None:
+    """Whoever waited for it."""
+    async with LocalPubSub() as pubsub:
+        async with pubsub.subscribe("a", max_messages=1, wait=60) as slow:
+            await pubsub.publish("a", "0")
+            waiting = asyncio.create_task(pubsub.publish("a", "1"))
+            await settled()
+        await soon(waiting)
+        left = weakref.ref(slow)
+        del slow, waiting
+        gc.collect()
+        assert left() is None
 
 
 async def test_a_publisher_that_is_cancelled_has_published() -> None:

@@ -86,6 +86,22 @@ async def test_pings(serve: Serve, notes: Notes, clock: FakeClock) -> None:
         assert await pinged(raw, clock, 3)
 
 
+async def test_pings_go_on_behind_a_shorter_time_out(
+    serve: Serve, notes: Notes, clock: FakeClock
+) -> None:
+    raw, _ = await opened(
+        serve, notes, clock, websocket_ping_interval=30, websocket_ping_timeout=10
+    )
+    assert await pinged(raw, clock, 32)
+    for _ in range(3):
+        raw.frames(frame(PONG))
+        await notes.has(("pong", b""))
+        notes.clear()
+        assert not await pinged(raw, clock, 12)
+        assert not await pinged(raw, clock, 18)
+        assert await pinged(raw, clock, 4)
+
+
 @pytest.mark.parametrize(("timeout", "seconds"), [(None, 30), (10, 10), (100, 30)])
 async def test_a_silent_peer(
     serve: Serve, notes: Notes, clock: FakeClock, timeout: float | None, seconds: float
