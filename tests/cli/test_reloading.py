@@ -37,7 +37,8 @@ def tree(directory: Path) -> None:
     ("name", "watched"),
     [
         ("a.py", True), ("a.HTML", True), ("a.j2", True), ("a.pyc", False), ("a.py~", False),
-        (".a.py", False), ("#a.py", False), ("a", False), ("a.css", False), ("a.sqlite3", False),
+        (".a.py", False), ("#a.py", False), ("a", False), ("a.css", False), ("test_a.py", False),
+        ("conftest.py", False), ("a.sqlite3", False),
     ],
 )  # fmt: skip
 def test_code_and_templates_are_watched(name: str, watched: bool) -> None:

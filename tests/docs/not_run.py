@@ -8,6 +8,7 @@ from __future__ import annotations
 #: Pages, or whole directories, whose blocks are run by tests of their own: these name them.
 PLAYED_ELSEWHERE = {
     "docs/testing.md": "tests/web/test_testing_docs.py",
+    "docs/first-ten-minutes.md": "tests/cli/test_first_ten_minutes.py",
     "docs/deployment": "tests/deployment",
 }
 

@@ -54,7 +54,7 @@ def put_together(
     if config is None and app is None and _APP not in environment:
         config = _project()
     app_of_file, of_file = from_file(config) if config else (None, {})
-    values = {**of_file, **of_environment, **typed}
+    values = {**of_file, **of_environment, **typed, "config": config}
     bounds = [source.get("limit", {}) for source in (of_file, of_environment, typed)]
     values["limit"] = {name: bound for source in bounds for name, bound in source.items()}
     settings = Settings(**values)

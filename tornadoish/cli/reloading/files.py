@@ -14,8 +14,11 @@ _ENVIRONMENT = "pyvenv.cfg"
 
 
 def is_watched(name: str) -> bool:
-    """Whether a file of this name is code or a template. What an editor keeps beside it is not."""
-    return not name.startswith((".", "#")) and os.path.splitext(name)[1].lower() in SUFFIXES
+    """Whether a file of this name is code or a template. What an editor keeps beside it is not, and
+    neither are tests: the server does not run them."""
+    if name.startswith((".", "#", "test_")) or name == "conftest.py":
+        return False
+    return os.path.splitext(name)[1].lower() in SUFFIXES
 
 
 def is_skipped(directory: str) -> bool:
