@@ -104,6 +104,8 @@ class Player:
             "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "1",  # files are written over within a second
             "COLUMNS": "80",
+            # Of the plugins that are here, a reader has not these, and they take their time.
+            "PYTEST_ADDOPTS": "-p no:hypothesispytest -p no:playwright -p no:xdist",
             "TORNADOISH_PORT": self._ports["8888"],  # which is the default
         }
 
