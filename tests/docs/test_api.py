@@ -15,7 +15,7 @@ from tornadoish.web import Application, RequestHandler
 from .blocks import DOCS
 
 #: Modules whose public names are all that they define.
-WITHOUT_ALL = ("escape", "health", "log")
+WITHOUT_ALL = ("escape", "health", "log", "tracing")
 #: Pages that are of no whole module.
 OTHERS = ("index", "limits", "run")
 PAGES = sorted(path.stem for path in (DOCS / "api").glob("*.md") if path.stem not in OTHERS)
