@@ -321,6 +321,23 @@ async def test_writing_to_who_is_gone_is_no_error(
     assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
 
 
+async def test_nothing_is_begun_for_who_is_gone(serve: Serve, notes: Notes) -> None:
+    """If what was begun is cancelled."""
+
+    class Cancelled(Slow):
+        cancel_on_close = True
+
+    raw = await (await serve([("/", Cancelled, {"notes": notes})])).raw()
+    raw.text("a")
+    await notes.has(("begin", "a"))
+    raw.text("b")
+    raw.frames(close_frame(4000))
+    await settled()
+    raw.writer.close()
+    await notes.has(("closed", 4000))
+    assert notes == [("begin", "a"), ("closed", 4000)]
+
+
 async def test_control_hooks_may_be_coroutines(serve: Serve, notes: Notes) -> None:
     class Hooks(WebSocketHandler):
         async def on_ping(self, data: bytes) -> None:

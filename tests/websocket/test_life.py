@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import socket
 import ssl
@@ -334,6 +335,22 @@ async def test_a_fault(
     assert f"({code})" in lines[0]
 
 
+async def test_who_sends_on_is_cut(
+    serve: Serve, notes: Notes, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However quick he is."""
+    monkeypatch.setattr("tornadoish.websocket.lifetime.LINGER_BYTES", 1 << 20)
+    raw, _ = await opened(serve, notes, clock)
+    raw.frames(frame(TEXT, b"\xff"))
+    assert await raw.close_code() == 1007
+    with pytest.raises(ConnectionError):
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                raw.writer.write(bytes(65536))
+                await raw.writer.drain()
+                await asyncio.sleep(0)
+
+
 async def test_who_does_not_stop_is_cut(serve: Serve, notes: Notes, clock: FakeClock) -> None:
     raw, handler = await opened(serve, notes, clock)
     stream = handler.ws_connection.stream
@@ -420,6 +437,9 @@ async def test_draining_what_is_being_opened(serve: Serve, notes: Notes) -> None
 
 async def test_a_handler_s_own_way_to_drain(serve: Serve, notes: Notes) -> None:
     class Polite(Noting):
+        def prepare(self) -> None:
+            name.set("Ann")
+
         async def on_message(self, message: str | bytes) -> None:
             notes("begin")
             try:
@@ -431,14 +451,15 @@ async def test_a_handler_s_own_way_to_drain(serve: Serve, notes: Notes) -> None:
         def on_drain(self) -> None:
             if self.get_argument("fails", ""):
                 raise ZeroDivisionError
-            self.write_message("bye")
+            self.write_message(f"bye, {name.get()}")
 
+    name = contextvars.ContextVar("name", default="nobody")
     talk = await serve([("/", Polite, {"notes": notes})])
     raw, fails = await talk.raw(), await talk.raw("/?fails=1")
     raw.text("a")
     await notes.has("begin")
     draining = asyncio.ensure_future(talk.server.drain(0.2))
-    assert await raw.message() == "bye"
+    assert await raw.message() == "bye, Ann"
     assert await fails.close_code() == 1001
     fails.frames(close_frame(1001))
     assert await draining == 1
