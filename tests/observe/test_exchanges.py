@@ -348,6 +348,17 @@ async def test_routes(serve: Serve) -> None:
     assert watch.routes == ["/plain", r"/re/(?P<number>\d+)", "/in/{name}", ""]
 
 
+async def test_observers_of_an_application(serve: Serve) -> None:
+    """For whoever does not make the server himself; beside the server's own."""
+    watches = [Watch(), Watch()]
+    app = Application([], observers=watches[:1], log_function=lambda handler: None)
+    served = await serve(app, observers=watches[1:], check=False)
+    async with Client.connect(served.port) as client:
+        await client.send(get())
+        await client.response()
+    assert [facts(await watch.end_of_one())[1] for watch in watches] == [404, 404]
+
+
 async def test_begun_runs_in_the_context_of_the_request(serve: Serve) -> None:
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="")
     seen: list[str] = []

@@ -74,7 +74,7 @@ class HTTPServer(TCPServer, HTTPServerConnectionDelegate):
     :param limits: every bound of the server and its connections (ours alone, not Tornado's); the
         parameters above count before it.
     :param observers: who is told of connections, requests and answers (ours alone): access log,
-        metrics, traces. Without any, nothing is done for them.
+        metrics, traces; those of ``request_callback`` are, too. Without any, nothing is done.
     :param connection_hook: called with each connection and each of its states (ours alone): for
         metrics and logs. It must be quick.
     """
@@ -139,7 +139,7 @@ class HTTPServer(TCPServer, HTTPServerConnectionDelegate):
                 trusted_proxies=trusted_proxies,
                 trusted_downstream=trusted_downstream,
             )
-        observers = tuple(observers)
+        observers = (*observers, *getattr(request_callback, "observers", ()))
         self._observation = Observation(observers)
         self._make_connection: Callable[..., HTTP1ServerConnection] = HTTP1ServerConnection
         if observers:

@@ -8,7 +8,7 @@ Tornado, tornado.httputil.)
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike
 
     from tornadoish.httputil.headers import HTTPHeaders
+    from tornadoish.httputil.observing import Observer
     from tornadoish.httputil.startline import RequestStartLine, ResponseStartLine
 
 
@@ -27,6 +28,10 @@ class HTTPServerConnectionDelegate:
     """
 
     __slots__ = ()
+
+    #: who is told of what a server does for this delegate, beside its own observers, as they are
+    #: when the server is made (ours alone, not Tornado's)
+    observers: Sequence[Observer] = ()
 
     def start_request(
         self, server_conn: object, request_conn: HTTPConnection

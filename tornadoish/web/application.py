@@ -102,7 +102,8 @@ class Application(LivingApplication):
         ``ui_modules`` and ``ui_methods`` (``web.modules``), those of templates
         (``web.templates``); ours alone: ``automatic_head``, ``automatic_options``,
         ``handler_timeout`` and ``handler_timeout_status``, for handlers whose attributes of these
-        names do not say otherwise; and whatever handlers look for: it is the place for what they
+        names do not say otherwise; ``observers``, who are told of what its servers do (``Observer``
+        of ``tornadoish.httputil``); and whatever handlers look for: it is the place for what they
         share, such as the pool of a database.
     """
 
@@ -128,6 +129,8 @@ class Application(LivingApplication):
         if settings.get("static_path"):
             settings.setdefault("static_handler_class", StaticFileHandler)
             handlers = [*static_rules(settings), *(handlers or [])]
+        if "observers" in settings:
+            self.observers = settings["observers"]
         check_engine(settings)
         self.ui_modules = collect_ui_modules(settings.get("ui_modules", {}))
         self.ui_methods = collect_ui_methods(settings.get("ui_methods", {}))
