@@ -89,7 +89,10 @@ class Worker:
             loop.add_signal_handler(number, self.on_signal)
         self.server.add_sockets(self.link.sockets)
         self.link.ready()
-        await self.server.drain(await self.stop)
+        grace = await self.stop
+        if self.link.replaced:
+            await self.server.stop_accepting()
+        await self.server.drain(grace)
         if self.behaviour.get("stays"):
             await asyncio.Event().wait()
         self.link.close()

@@ -26,12 +26,12 @@ def descriptors(pid: int) -> int:
 
 @pytest.mark.parametrize("split", [True, False])
 async def test_all_workers_serve_and_drain(supervised: Supervised, split: bool) -> None:
-    await supervised.start(workers=3, split=split)
+    await supervised.start(split=split)
     pids: set[int] = set()
 
     async def each_has_answered() -> bool:
         pids.add((await supervised.get())["pid"])
-        return len(pids) == 3
+        return len(pids) == 2
 
     await until(each_has_answered)
     assert pids == await supervised.pids()
@@ -138,7 +138,7 @@ async def test_rolling_brings_new_code_and_loses_no_request(supervised: Supervis
 
 
 async def test_told_again_while_it_rolls_it_rolls_again(supervised: Supervised) -> None:
-    await supervised.start(workers=3)
+    await supervised.start()
     pids = await supervised.pids()
     supervised.signal(signal.SIGHUP)
     await until(lambda: supervised.pids("starting"))
@@ -147,10 +147,10 @@ async def test_told_again_while_it_rolls_it_rolls_again(supervised: Supervised) 
 
     async def all_of_the_last() -> bool:
         workers = await supervised.workers()
-        return len(workers) == 3 and all(worker["generation"] == 2 for worker in workers)
+        return len(workers) == 2 and all(worker["generation"] == 2 for worker in workers)
 
     await until(all_of_the_last)
-    assert not pids & await supervised.all_serve(3)
+    assert not pids & await supervised.all_serve()
     for _ in range(10):
         assert (await supervised.get())["word"] == "last"
 

@@ -275,9 +275,11 @@ async def test_a_worker_is_told_once_to_drain(linked: Callable[..., Linked], tol
     if told == "gone":
         worker.ours.close()
     else:
-        worker.ours.sendall(encode("drain", grace=3.0) * (2 if told == "twice" else 1))
+        words = encode("drain", grace=3.0, replaced=told == "once")
+        worker.ours.sendall(words * (2 if told == "twice" else 1))
     await turn()
     assert worker.graces == [7.0 if told == "gone" else 3.0]
+    assert worker.link.replaced is (told == "once")
 
 
 async def test_a_worker_that_drains_is_not_told_to(linked: Callable[..., Linked]) -> None:

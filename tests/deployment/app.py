@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from typing import Any
 
+from tornadoish.health import HealthHandlers
 from tornadoish.web import Application, RequestHandler, stream_request_body
 from tornadoish.websocket import WebSocketHandler
 
@@ -71,20 +72,18 @@ class Echo(WebSocketHandler):
         self.write_message(message, binary=isinstance(message, bytes))
 
 
-class Ready(RequestHandler):
-    def get(self) -> None:
-        self.write("ready")
-
-
 def make_app() -> Application:
-    return Application(
+    health = HealthHandlers()
+    application = Application(
         [
             ("/", Seen),
-            ("/livez", Ready),
-            ("/readyz", Ready),
+            *health,
             ("/upload/(.*)", Upload),
             ("/progress/(.*)", Progress),
             ("/parts/(.*)", Parts),
             ("/echo", Echo),
         ]
     )
+    if seconds := os.environ.get("ANNOUNCE"):
+        application.on_shutdown.append(health.announce(float(seconds)))
+    return application

@@ -50,6 +50,16 @@ def can_be_process_1(program: str) -> bool:
     return done.returncode == 0
 
 
+async def probe(port: int, path: str) -> int:
+    """The status that a probe gets, on a connection of its own."""
+    browser = Browser(port)
+    try:
+        await browser.send("GET", path)
+        return (await browser.answer())[0]
+    finally:
+        browser.close()
+
+
 async def test_the_image_s_command_as_process_1(processes: Processes) -> None:
     unshare = tool("unshare")
     if not can_be_process_1(unshare):
@@ -61,7 +71,7 @@ async def test_the_image_s_command_as_process_1(processes: Processes) -> None:
     words += ["--no-access-log"]
     started = processes.start(
         "container", unshare, "--pid", "--fork", "--kill-child", *processes.python, "-m",
-        "tornadoish", *words,
+        "tornadoish", *words, ANNOUNCE="1",
     )  # fmt: skip
     wait_until(lambda: "workers serve" in processes.said("container"), started)
     for line in processes.said("container").splitlines():
@@ -70,15 +80,17 @@ async def test_the_image_s_command_as_process_1(processes: Processes) -> None:
     supervisor = int(children.read_text())
     async with Load(port, browsers=4) as load:
         subprocess.run(["kill", "-HUP", str(supervisor)], check=True)
-        drained = "has drained"
-        await load.until(lambda: processes.said("container").count(drained) == 2)
+        while processes.said("container").count("has drained") < 2:
+            # Workers that are replaced announce nothing: their server goes on.
+            assert await probe(port, "/readyz") == 200
     assert load.lost == []
-    browser = Browser(port)
-    await browser.send("GET", "/livez")
-    assert (await browser.answer())[0] == 200
-    browser.close()
+    assert await probe(port, "/livez") == 200
     # As the kubelet, and docker stop, end it.
     subprocess.run(["kill", f"-{signal.SIGTERM.value}", str(supervisor)], check=True)
+    while (status := await probe(port, "/readyz")) == 200:
+        pass
+    assert status == 503
+    assert await probe(port, "/livez") == 200
     assert await asyncio.to_thread(started.wait, 30) == 0
     assert not listens(port)
 

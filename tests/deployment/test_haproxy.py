@@ -29,8 +29,9 @@ PAGE = "haproxy.md"
 class Balanced:
     """haproxy, and two servers of ours behind it."""
 
-    def __init__(self, processes: Processes) -> None:
+    def __init__(self, processes: Processes, announce: str = "") -> None:
         program = tool("haproxy")
+        self._announce = announce
         self.processes = processes
         self.http, self.https, *self.ports = [free_port() for _ in range(4)]
         directory = processes.directory
@@ -61,7 +62,9 @@ class Balanced:
         words = shlex.split(lines[index])
         assert words[:3] == ["tornadoish", "app:make_app", "--port"]
         assert words[3] == str(8001 + index)
-        return self.processes.serve(self.ports[index], *words[4:], VERSION=version)
+        return self.processes.serve(
+            self.ports[index], *words[4:], VERSION=version, ANNOUNCE=self._announce
+        )
 
     def admin(self, command: str) -> str:
         """What haproxy answers to a command."""
@@ -90,8 +93,11 @@ def balanced(processes: Processes) -> Balanced:
     return Balanced(processes)
 
 
-@pytest.mark.parametrize("told", [True, False], ids=["haproxy is told", "SIGTERM alone"])
-async def test_servers_are_replaced_and_no_request_is_lost(balanced: Balanced, told: bool) -> None:
+@pytest.mark.parametrize("told", [True, False], ids=["haproxy is told", "it is announced"])
+async def test_servers_are_replaced_and_no_request_is_lost(
+    processes: Processes, told: bool
+) -> None:
+    balanced = Balanced(processes, announce="" if told else "3")
     old = {server.pid for server in balanced.servers}
     async with Load(balanced.https, browsers=6, tls=True) as load:
         await load.until(lambda: load.pids == old)

@@ -243,6 +243,12 @@ class Service:
 
     # -- the end
 
+    async def _drain_server(self, server: HTTPServer) -> None:
+        if self._link is not None and self._link.replaced:
+            # Another worker accepts already. Whoever asks whether we are ready is to meet that one.
+            await server.stop_accepting()
+        await server.drain(self._grace)
+
     async def _drain(self) -> int:
         server = self._server
         if server is None:
@@ -250,7 +256,7 @@ class Service:
         self._notifier.stopping()
         if not self._task.quiet:
             gen_log.info("Stopping: requests have %g seconds to end", self._grace)
-        drain = asyncio.ensure_future(server.drain(self._grace))
+        drain = asyncio.ensure_future(self._drain_server(server))
         self._hurried = drain.cancel
         try:
             await drain

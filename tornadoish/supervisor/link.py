@@ -47,7 +47,7 @@ class WorkerLink:
     """The way to the supervisor. All but :meth:`failed` belongs to the event loop's thread."""
 
     __slots__ = ("_beat_seconds", "_figures", "_grace", "_loop", "_messages", "_on_drain",
-                 "_sock", "_timer", "_unsent", "slot", "sockets")  # fmt: skip
+                 "_sock", "_timer", "_unsent", "replaced", "slot", "sockets")  # fmt: skip
 
     def __init__(
         self,
@@ -64,6 +64,9 @@ class WorkerLink:
         self.sockets = sockets
         #: the worker's place, 0 to the number of workers - 1
         self.slot = slot
+        #: once it is to drain: whether others accept on ``sockets`` already, and go on. Then stop
+        #: accepting at once; else whoever sends requests here has to hear of it first.
+        self.replaced = False
         self._beat_seconds = beat_seconds
         self._grace = grace_seconds
         self._messages = Messages()
@@ -127,6 +130,7 @@ class WorkerLink:
         """This worker drains for a reason of its own (a signal to it alone). The supervisor starts
         another in its place at once."""
         self._on_drain = None
+        self.replaced = True
         self._say(encode(DRAINING))
 
     def failed(self, message: str, status: int = 1) -> None:
@@ -169,6 +173,7 @@ class WorkerLink:
         try:
             for message in self._messages.feed(data):
                 if message["kind"] == DRAIN:
+                    self.replaced = message.get("replaced") is True
                     self._drain(float(message["grace"]))
         except (MessageError, KeyError, TypeError, ValueError) as error:
             gen_log.error("The supervisor says %s", error)

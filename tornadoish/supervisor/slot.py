@@ -72,7 +72,7 @@ class Slot:
         self.not_before = now + min(wait, policy.max_backoff_seconds)
 
     def _dismiss(self, worker: Worker) -> None:
-        worker.drain()
+        worker.drain(replaced=True)
         self.leaving.append(worker)
 
     def _lose(self, worker: Worker, now: float) -> None:

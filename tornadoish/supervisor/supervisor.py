@@ -350,7 +350,7 @@ class Supervisor:
         # whoever comes is refused at once, and can try elsewhere.
         self._sharing.close()
         for worker in self._workers():
-            worker.drain()
+            worker.drain(replaced=False)
         self._woken.set()
 
     def _hurry(self) -> None:

@@ -189,14 +189,18 @@ class Worker:
             return f"holds {size / 2**20:.0f} MiB of memory"
         return None
 
-    def drain(self) -> None:
-        """Tell it to finish what it has begun, and to end."""
+    def drain(self, *, replaced: bool) -> None:
+        """Tell it to finish what it has begun, and to end.
+
+        :param replaced: another serves in its place already.
+        """
         was_starting = self.state == STARTING
         if not self.move(LEAVING):
             return
         self._must_have_drained()
         with contextlib.suppress(OSError):
-            self._sock.send(encode(DRAIN, grace=self._policy.grace_seconds))
+            words = encode(DRAIN, grace=self._policy.grace_seconds, replaced=replaced)
+            self._sock.send(words)
         if was_starting:  # it may be far from listening to us, and serves nobody
             self._signal(signal.SIGTERM)
 
