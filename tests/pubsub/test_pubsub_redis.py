@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 from redis_server import RedisServer
-from support import soon, until
+from support import settled, soon, until
 
 from tornadoish.pubsub import (
     Lost,
@@ -168,6 +168,20 @@ def guarded(redis: RedisServer) -> str:
     """The URL of a server for a user who may use the channels "open..." alone."""
     redis.ask("ACL", "SETUSER", "ann", "on", ">se cret", "resetchannels", "&open*", "+@all")
     return redis.url.replace("redis://", "redis://ann:se%20cret@")
+
+
+async def test_much_is_sent_piece_by_piece() -> None:
+    """Of what waits, some is sent at a time: what is packed for the way is memory, too."""
+    publishing = RedisPubSub("redis://127.0.0.1:1")._publishing
+    message = Message("a", bytes(100_000))
+    tasks = [asyncio.create_task(publishing.publish(message)) for _ in range(8)]
+    await settled()
+    pieces = [len(publishing.commands()) for _ in range(4)]
+    assert pieces == [3, 3, 2, 0]
+    publishing.link_down()
+    for task in tasks:
+        with pytest.raises(PublishError, match="lost"):
+            await task
 
 
 async def test_the_server_refuses_a_channel(guarded: str) -> None:
