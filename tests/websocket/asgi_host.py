@@ -82,6 +82,10 @@ class SocketHost:
         for event in events:
             self.incoming.put_nowait(event)
 
+    def time_passes(self, seconds: float) -> None:
+        """For the clock of the connections in memory."""
+        self._application._clock.sweep(asyncio.get_running_loop().time() + seconds)
+
     async def receive(self) -> Event:
         event = await self.incoming.get()
         self.received += 1

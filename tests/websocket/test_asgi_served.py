@@ -212,6 +212,7 @@ async def test_a_long_answer() -> None:
     await host.run()
     bodies = host.sent[1:]
     assert sum([len(event["body"]) for event in bodies]) == 6_553_600
+    assert max([len(event["body"]) for event in bodies]) < 500_000
     assert [event["more_body"] for event in bodies] == [True] * (len(bodies) - 1) + [False]
 
 
@@ -461,6 +462,26 @@ async def test_the_client_closes(notes: Notes, event: Event, heard: tuple[Any, A
     await host.run()
     assert notes == [*[40_000] * 5, heard]
     assert [event["type"] for event in host.sent] == ["websocket.accept"]
+
+
+async def test_a_handler_has_its_time_when_the_client_has_gone(notes: Notes) -> None:
+    """As over a connection of our own: what has been sent is there."""
+    go_on = asyncio.Event()
+
+    async def on_message(self: Any, message: bytes) -> None:
+        await go_on.wait()
+        notes(len(message))
+
+    many: Event = {"type": "websocket.receive", "bytes": bytes(40_000)}
+    host = SocketHost(noting(notes, on_message=on_message), *[many] * 4, disconnect(4000))
+    await host.opened()
+    await settled(100)
+    assert host.received == 6
+    host.time_passes(1000)
+    await settled(100)
+    go_on.set()
+    await host.run()
+    assert notes == [*[40_000] * 4, (4000, None)]
 
 
 @pytest.mark.parametrize("code", [1000, 1006])

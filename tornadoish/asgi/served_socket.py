@@ -187,7 +187,8 @@ class ServedSocket(HTTPMessageDelegate):
         if agreed.subprotocol is not None:
             accept["subprotocol"] = agreed.subprotocol
         await self._tell(accept)
-        protocol = Protocol(True, max_message_size=None, buffer=self._stream.buffer)
+        size = _PARAMETERS.max_message_size
+        protocol = Protocol(True, max_message_size=size, buffer=self._stream.buffer)
         connection = self._connection = WebSocketConnection(
             self._stream, protocol, _PARAMETERS, self, copy_context(), agreed.subprotocol
         )
