@@ -175,11 +175,12 @@ def test_an_error_cannot_give_orders_to_the_terminal(
 
 @pytest.mark.skipif(os.name != "posix", reason="there are no pseudo-terminals")
 @pytest.mark.parametrize("how", ["Ctrl-C", "closed"])
-def test_in_a_terminal(tmp_path: Path, how: str) -> None:
+@pytest.mark.parametrize("more", ["--no-access-log", "--workers=1", "--reload"])
+def test_in_a_terminal(tmp_path: Path, how: str, more: str) -> None:
     import pty
 
     (tmp_path / "hello.py").write_text(APP)
-    words = [sys.executable, "-m", "tornadoish", "hello:make_app", "--port=0"]
+    words = [sys.executable, "-m", "tornadoish", "hello:make_app", "--port=0", more]
     root = Command.environment({"TERM": "xterm"})
     pid, terminal_fd = pty.fork()
     if pid == 0:
@@ -196,10 +197,11 @@ def test_in_a_terminal(tmp_path: Path, how: str) -> None:
         return shown
 
     try:
-        until(lambda: b"Ctrl-C ends it" in read())
+        serves = {"--workers=1": b"1 workers serve", "--reload": b"Ready"}
+        until(lambda: serves.get(more, b"Ctrl-C ends it") in read())
         if how == "Ctrl-C":
             os.write(terminal_fd, b"\x03")
-            until(lambda: b"Stopping" in read())
+            until(lambda: b"^C" in read())
         else:
             os.close(terminal_fd)  # the window is closed: SIGHUP, and no word more
         ended = until(lambda: os.waitpid(pid, os.WNOHANG)[1:] if _gone(pid) else None)

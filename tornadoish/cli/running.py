@@ -21,6 +21,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import tornadoish
 from tornadoish.cli.certificates import load_certificates
@@ -33,6 +34,7 @@ from tornadoish.cli.measuring import make_worker_metrics, metrics_opened, metric
 from tornadoish.cli.reloading import GRACE, Inheritance, Reloader, inherited
 from tornadoish.cli.serving import Service, Task, limits_of, loop_of
 from tornadoish.cli.settings import Settings
+from tornadoish.cli.terminal import has_terminal
 from tornadoish.log import gen_log
 from tornadoish.metrics import WorkerMetrics
 from tornadoish.supervisor import Notifier, Policy, Supervisor, WorkerLink
@@ -131,7 +133,7 @@ def _supervise(job: Job) -> int:
             stack.callback(metrics.close)
         _introduce(settings)
         gen_log.info("%s at %s", job.name, _urls(settings, sockets))
-        supervisor = Supervisor(
+        supervisor = _WatchedSupervisor(
             again,
             sockets,
             workers=settings.workers,
@@ -142,6 +144,21 @@ def _supervise(job: Job) -> int:
         # Not uvloop: that has SIGCHLD to itself, and is more than a process needs that only waits.
         with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
             return runner.run(_watch_over(supervisor, metrics, metrics_sockets))
+
+
+class _WatchedSupervisor(Supervisor):
+    """One that is started on a terminal, perhaps: when that is closed, which is a SIGHUP, too, it
+    is over, and not time for new workers."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._on_terminal = has_terminal()
+
+    def roll(self) -> None:
+        if self._on_terminal and not has_terminal():
+            self.stop()
+        else:
+            super().roll()
 
 
 async def _watch_over(

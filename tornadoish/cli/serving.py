@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -23,6 +22,7 @@ from tornadoish.cli.errors import CommandError
 from tornadoish.cli.listening import url_of
 from tornadoish.cli.measuring import make_metrics, metrics_served
 from tornadoish.cli.settings import Settings
+from tornadoish.cli.terminal import has_terminal
 from tornadoish.http1.limits import Limits
 from tornadoish.http1connection.keeper import ConnectionState
 from tornadoish.httpserver import HTTPServer
@@ -31,6 +31,10 @@ from tornadoish.log import app_log, gen_log
 from tornadoish.netutil import CertificateStore
 from tornadoish.supervisor import Figures, Notifier, WorkerLink
 from tornadoish.util import import_extra
+
+# A worker that is replaced has time: idle connections of proxies may ask once more, and are told by
+# the answer that they end. To close one as a request is sent on it would lose that.
+_UNHURRIED_SECONDS = 2.0
 
 
 class StartError(CommandError):
@@ -76,7 +80,7 @@ class Service:
         self._watchdog: asyncio.TimerHandle | None = None
         self._requests = 0
         self._metrics = make_metrics() if task.settings.metrics else None
-        self._on_terminal = _has_terminal()
+        self._on_terminal = has_terminal()
 
     async def run(self) -> int:
         """Start, serve, and drain when told to.
@@ -215,7 +219,7 @@ class Service:
     def _on_hangup(self) -> None:
         if self._link is not None:
             return  # the supervisor replaces us, if it likes
-        if self._on_terminal and not _has_terminal():
+        if self._on_terminal and not has_terminal():
             self._on_stop()  # the terminal was closed
             return
         certificates = self._task.certificates
@@ -247,7 +251,9 @@ class Service:
         if self._link is not None and self._link.replaced:
             # Another worker accepts already. Whoever asks whether we are ready is to meet that one.
             await server.stop_accepting()
-        await server.drain(self._grace)
+            await server.drain(self._grace, race=min(_UNHURRIED_SECONDS, self._grace))
+        else:
+            await server.drain(self._grace)
 
     async def _drain(self) -> int:
         server = self._server
@@ -282,14 +288,6 @@ def limits_of(settings: Settings) -> Limits:
     except ValueError as error:
         raise CommandError(f"--limit: {error}") from None
     return limits
-
-
-def _has_terminal() -> bool:
-    """Whether somebody looks at us. One that was closed is no terminal any more."""
-    try:
-        return sys.stderr is not None and sys.stderr.isatty()
-    except ValueError:  # closed
-        return False
 
 
 def loop_of(settings: Settings) -> tuple[str, Callable[[], asyncio.AbstractEventLoop]]:

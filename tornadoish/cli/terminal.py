@@ -29,6 +29,14 @@ def has_colours(stream: TextIO | None) -> bool:
         return False
 
 
+def has_terminal() -> bool:
+    """Whether somebody looks at what we say. A terminal that was closed is none any more."""
+    try:
+        return sys.stderr is not None and sys.stderr.isatty()
+    except ValueError:  # closed
+        return False
+
+
 class Paint:
     """Colours words, or leaves them as they are."""
 
