@@ -109,6 +109,19 @@ async def test_who_sends_when_it_is_too_late_is_not_reset(serve: Serve) -> None:
         assert await client.eof() == b""
 
 
+async def test_idle_connections_may_be_given_time_to_ask_once_more(serve: Serve) -> None:
+    served = await serve(App())
+    async with Client.connect(served.port) as client:
+        await idle(client)
+        draining = asyncio.ensure_future(served.server.drain(race=60.0))
+        await asyncio.sleep(0.2)  # the very thing: more than it is without being asked for
+        await client.send(get())
+        answer = await client.response()
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        assert await client.eof() == b""
+    assert await soon(draining) == 0
+
+
 @pytest.mark.parametrize("data", [get(), post(b"body")])
 async def test_what_has_reached_the_host_is_answered(serve: Serve, data: bytes) -> None:
     """A request that is in the system's buffer as the server stops has come in time."""

@@ -27,6 +27,10 @@ class ConnectionState(enum.Enum):
 ConnectionHook = Callable[[object, ConnectionState], None]
 
 
+#: of a keeper, if nobody says otherwise
+RACE_SECONDS = 0.1
+
+
 class Keeper:
     """Counts, and whether the server goes on.
 
@@ -34,7 +38,8 @@ class Keeper:
     :param hook: told of every connection's states.
     """
 
-    __slots__ = ("_hook", "_max_requests", "attentive", "draining", "full", "requests")
+    __slots__ = ("_hook", "_max_requests", "attentive", "draining", "full", "race_seconds",
+                 "requests")  # fmt: skip
 
     def __init__(self, max_requests: int | None = None, hook: ConnectionHook | None = None) -> None:
         self._hook = hook
@@ -45,6 +50,9 @@ class Keeper:
         self.full = False
         #: whether the server stops: no connection lives on behind its answer
         self.draining = False
+        #: seconds in which the next request on an idle connection is still answered as the server
+        #: stops: the client may have sent it before it could know
+        self.race_seconds = RACE_SECONDS
         #: whether a request's begin and end must be told: one look for the usual case
         self.attentive = False
         self.count(0)

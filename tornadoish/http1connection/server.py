@@ -38,9 +38,6 @@ from tornadoish.iostream import NEVER, IOStream
 
 #: seconds that a connection which was just accepted as its server stops has for its first request
 FIRST_REQUEST_SECONDS = 1.0
-#: seconds in which the next request on an idle connection is still answered as its server stops:
-#: the client may have sent it before it could know
-RACE_SECONDS = 0.1
 #: seconds in which a connection that ends as its server stops is not reset
 STOP_LINGER_SECONDS = 1.0
 
@@ -142,7 +139,7 @@ class HTTP1ServerConnection(MessagePump):
     def _close_soon(self) -> None:
         """Nothing is asked at the moment. A request that is on its way is read and answered; one
         that comes later finds the connection half closed, and is not reset."""
-        asyncio.get_running_loop().call_later(RACE_SECONDS, self._close_if_idle)
+        asyncio.get_running_loop().call_later(self.keeper.race_seconds, self._close_if_idle)
 
     def _close_if_idle(self) -> None:
         if self.message is None and self.turn is PEER:

@@ -172,7 +172,7 @@ class HTTPServer(TCPServer, HTTPServerConnectionDelegate):
     async def __aexit__(self, *exc_info: object) -> None:
         await self.drain()
 
-    async def drain(self, grace: float = 30.0) -> int:
+    async def drain(self, grace: float = 30.0, *, race: float | None = None) -> int:
         """Stop without cutting anybody short (ours alone, not Tornado's).
 
         The application is told (``on_drain``, then ``shutdown`` of ``request_callback``, which is
@@ -183,12 +183,17 @@ class HTTPServer(TCPServer, HTTPServerConnectionDelegate):
         cancelled. Then the application cleans up (``cleanup``), as it also does if this is
         cancelled.
 
+        :param race: seconds (default 0.1) before idle connections are closed. Proxies keep
+            connections, and a request that is sent in the very instant in which one is closed is
+            lost. Who is in no hurry lets them ask once more, and be told by the answer.
         :returns: how many requests and detached connections were cut; logged, too.
         :raises ExceptionGroup: what was raised as the application cleaned up; all else is done.
             What is raised as it is told is logged.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + grace
+        if race is not None:
+            self._keeper.race_seconds = race
         cleaned = self._cleaned
         if cleaned is None:
             self._cleaned = loop.create_future()
