@@ -53,6 +53,33 @@ async def answering(answer: bytes, *, close: bool = True) -> AsyncIterator[str]:
         await settled()
 
 
+async def accepting(reader: asyncio.StreamReader) -> bytes:
+    """The answer of a server that accepts."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    key = head.partition("Sec-Websocket-Key: ")[2].partition("\r\n")[0]
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + accept_key(key).encode() + b"\r\n\r\n"
+    )
+
+
+@pytest.mark.parametrize("hints", [b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"])
+async def test_accepted_and_dropped(hints: bytes) -> None:
+    """Hints come before an answer, and are none. A connection that is lost before anybody has it
+    is lost all the same."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(hints + await accepting(reader) + b"\x81\x01a")
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        client = await websocket_connect(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+        async with asyncio.timeout(PATIENCE):
+            assert await client.read_message() == "a"
+            assert await client.read_message() is None
+            await client.wait_closed()
+
+
 async def test_iterating_and_leaving(serve: Serve) -> None:
     talk = await serve(Echo)
     async with await websocket_connect(talk.url) as client:
@@ -202,12 +229,7 @@ async def test_the_server_ends_the_connection() -> None:
         close_timeout = 0.05
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        key = head.partition("Sec-Websocket-Key: ")[2].partition("\r\n")[0]
-        writer.write(
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: " + accept_key(key).encode() + b"\r\n\r\n\x88\x02\x0f\xa0"
-        )
+        writer.write(await accepting(reader) + b"\x88\x02\x0f\xa0")
         await reader.readexactly(8)  # its Close
         await settled()
         left_open.set_result(not reader.at_eof())

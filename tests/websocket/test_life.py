@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import logging
 import socket
 import ssl
+import weakref
 from typing import Any
 
 import pytest
@@ -211,6 +213,22 @@ async def test_a_hundred_connections_have_no_tasks(serve: Serve, notes: Notes) -
     raws = await asyncio.gather(*[talk.raw() for _ in range(100)])
     assert asyncio.all_tasks() == {asyncio.current_task()}
     assert len(raws) == len(notes) == 100
+
+
+async def test_what_belongs_to_the_answer_goes_with_it(serve: Serve, notes: Notes) -> None:
+    """A WebSocket lives long; the connection of HTTP that it was does not."""
+    connections: list[weakref.ref[Any]] = []
+
+    class Looking(Noting):
+        def prepare(self) -> None:
+            connections.append(weakref.ref(self.request.server_connection))
+
+    raw = await (await serve([("/", Looking, {"notes": notes})])).raw()
+    gc.collect()
+    assert connections[0]() is None
+    assert not notes[0]._headers
+    raw.text("a")
+    await notes.has("a")
 
 
 # ---- Closing ---------------------------------------------------------------------------------

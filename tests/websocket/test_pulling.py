@@ -475,6 +475,16 @@ async def test_a_reader_that_is_cancelled_when_it_is_its_turn() -> None:
         await inbox.__anext__()
 
 
+async def test_all_readers_hear_of_the_end() -> None:
+    inbox: Inbox[str] = Inbox()
+    readers = [asyncio.ensure_future(anext(inbox, "over")) for _ in range(3)]
+    await settled()
+    inbox.put("a")
+    inbox.end()
+    async with asyncio.timeout(PATIENCE):
+        assert await asyncio.gather(*readers) == ["a", "over", "over"]
+
+
 async def test_when_there_is_enough() -> None:
     inbox: Inbox[str] = Inbox()
     rooms = [inbox.put("") for _ in range(20)]
