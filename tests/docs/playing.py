@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import re
 import select
 import shutil
@@ -43,12 +44,17 @@ class PageError(AssertionError):
 
 
 def free_ports(count: int) -> list[int]:
-    """So many ports of loopback that nobody has."""
+    """So many ports of loopback that nobody has, and that the system gives to no client."""
+    found: list[int] = []
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+        for port in random.sample(range(20_000, 32_000), 200):
+            one = stack.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                one.bind(("127.0.0.1", port))
+                found.append(port)
+            if len(found) == count:
+                return found
+    raise OSError("no free ports")
 
 
 def matches(printed: str, shown: str) -> bool:
