@@ -92,7 +92,7 @@ class Worker:
         grace = await self.stop
         if self.link.replaced:
             await self.server.stop_accepting()
-        await self.server.drain(grace)
+        await self.server.drain(grace, race=2.0 if self.link.replaced else None)
         if self.behaviour.get("stays"):
             await asyncio.Event().wait()
         self.link.close()

@@ -132,7 +132,7 @@ class Processes:
                 process.terminate()
         for process in self._running:
             try:
-                process.wait(PATIENCE)
+                process.wait(PATIENCE / 6)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -222,6 +222,7 @@ class Load:
             else:
                 self.pids.add(told["pid"])
                 self.answered += 1
+                await asyncio.sleep(0.002)  # there are things to do beside the load
         browser.close()
 
     async def __aenter__(self) -> Load:
