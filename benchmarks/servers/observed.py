@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import atexit
 import logging
 import os
-import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -57,11 +58,14 @@ def metrics() -> Observer:
 
 def metrics_of_workers() -> Observer:
     """As in a worker: in files that are mapped into memory."""
-    directory = tempfile.mkdtemp()
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory  # before prometheus_client is imported
-    observer = metrics()
-    shutil.rmtree(directory)  # what is mapped stays mapped
-    return observer
+    from tornadoish.metrics import WorkerMetrics
+
+    workers = WorkerMetrics()
+    os.environ.update(workers.environment)
+    for name in [name for name in sys.modules if name.startswith("prometheus_client")]:
+        del sys.modules[name]  # it looks at the environment when it is imported
+    atexit.register(workers.close)
+    return metrics()
 
 
 def tracing(sampled: bool) -> Observer:
@@ -97,7 +101,9 @@ async def main(kind: str, port: int) -> None:
         logging.basicConfig(stream=tempfile.TemporaryFile("w"), level=logging.INFO)  # noqa: SIM115
     app = web.Application([("/", Hello), ("/loop", LoopName)])
     app.listen(port, address="127.0.0.1", backlog=1024, **options)
-    await asyncio.Event().wait()
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    await ended.wait()
 
 
 if __name__ == "__main__":

@@ -54,14 +54,11 @@ class JSONLine:
         headers = exchange.headers
         fields = {} if headers is None else headers.index()
         quoted, clock, begun = self._quoted, self._clock, exchange.begun
-        wall = begun + clock.offset
-        text = clock.text
-        if int(wall) != clock.second:
-            text = clock.iso(begun)
-            wall = begun + clock.offset
+        text = clock.text if clock.since <= begun < clock.until else clock.iso(begun)
+        milliseconds = int((begun - clock.since) * 1000)
         first_byte = exchange.first_byte
         line = (
-            f'{{"time":"{text}.{int(wall * 1000) % 1000:03d}Z",'
+            f'{{"time":"{text}.{milliseconds:03d}Z",'
             f'"remote_ip":{quoted[exchange.context.remote_ip]},{self._asked[exchange.start_line]},'
             f'"status":{exchange.status or "null"},"bytes_in":{exchange.bytes_in},'
             f'"bytes_out":{exchange.bytes_out},"duration":{exchange.finished - begun:.6f},'

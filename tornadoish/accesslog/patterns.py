@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tornadoish.accesslog.texts import Clock, Escaped, Kept, escaped
-from tornadoish.httputil import Ended, Exchange, HTTPHeaders, parse_cookie
+from tornadoish.httputil import Ended, Exchange, parse_cookie
 
 _DIRECTIVE = re.compile(r"%(?:\{(?P<name>[^{}]*)\})?[<>]?(?P<letter>\^FB|[A-Za-z%])")
 _NOTHING = "-"
@@ -66,10 +66,6 @@ def _cookie(headers: dict[str, str], name: str) -> str:
     return escaped(parse_cookie(headers.get("cookie", "")).get(name, "")) or _NOTHING
 
 
-def _fields(headers: HTTPHeaders | None) -> dict[str, str]:
-    return {} if headers is None else headers.index()
-
-
 # Directives as expressions. In them ``e`` is the exchange, ``i`` and ``o`` are the fields of the
 # request and of the answer, by names in lower case.
 _PLAIN = {
@@ -78,7 +74,7 @@ _PLAIN = {
     "h": "e.context.remote_ip or '-'",
     "l": "'-'",
     "u": "note(e, 'user')",
-    "t": "clock.text if int(e.begun + clock.offset) == clock.second else clock.apache(e.begun)",
+    "t": "clock.text if clock.since <= e.begun < clock.until else clock.apache(e.begun)",
     "r": "lines[e.start_line]",
     "m": "of_line(e, 0)",
     "U": "path(e)",
@@ -171,16 +167,15 @@ def _function(values: list[str], literal: str) -> Callable[[Exchange], str]:
     """A function that puts ``values`` into a literal in which they are ``{v0}``, ``{v1}``, ..."""
     source = ["def line(e):"]
     if any("i.get" in value or "(i," in value for value in values):
-        source.append(" i = fields(e.headers)")
+        source.append(" i = {} if e.headers is None else e.headers.index()")
     if any("o.get" in value for value in values):
-        source.append(" o = fields(e.response_headers)")
+        source.append(" o = {} if e.response_headers is None else e.response_headers.index()")
     source += [f" v{number} = {value}" for number, value in enumerate(values)]
     source.append(f" return f{literal!r}")
     names: dict[str, Any] = {
         "DONE": Ended.DONE,
         "clock": Clock(),
         "cookie": _cookie,
-        "fields": _fields,
         "getpid": os.getpid,
         "lines": _RequestLine(),
         "note": _note,

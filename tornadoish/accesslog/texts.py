@@ -68,21 +68,22 @@ class Clock:
     """Points in time as a process's ``time.perf_counter`` has them, as text.
 
     Wall time is asked for once a second, and the text is made once a second: ``text`` is right for
-    the moments that are in ``second`` when ``offset`` is added to them.
+    the moments from ``since`` until ``until``, in which ``offset`` is to be added to them.
     """
 
-    __slots__ = ("_style_texts", "offset", "second", "text")
+    __slots__ = ("_style_texts", "offset", "since", "text", "until")
 
     def __init__(self) -> None:
-        self.offset = 0.0
-        self.second = -1
+        self.offset = self.since = self.until = 0.0
         self.text = ""
         self._style_texts: dict[str, tuple[int, str]] = {}
 
     def _next_second(self, moment: float) -> int:
         self.offset = time.time() - time.perf_counter()
-        self.second = int(moment + self.offset)
-        return self.second
+        second = int(moment + self.offset)
+        self.since = second - self.offset
+        self.until = self.since + 1
+        return second
 
     def apache(self, moment: float) -> str:
         """As in Apache's logs: "[27/Nov/2026:16:20:01 +0000]", local time."""

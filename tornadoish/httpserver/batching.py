@@ -30,9 +30,10 @@ class BatchObserver(Observer):
         exchanges = self._exchanges
         if not exchanges:
             asyncio.get_running_loop().call_soon(self.flush)
-        exchanges.append(exchange)
-        if len(exchanges) >= _MOST:
+        elif len(exchanges) >= _MOST:
             self.flush()
+            exchanges = self._exchanges
+        exchanges.append(exchange)
 
     def flush(self) -> None:
         """Look at what has not been looked at yet."""

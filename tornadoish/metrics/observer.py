@@ -6,6 +6,11 @@ nothing that a peer can choose freely becomes a label.
 
 from __future__ import annotations
 
+import asyncio
+import atexit
+import math
+import weakref
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +27,9 @@ OTHER = "_OTHER"
 METHODS = frozenset(
     ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
 )
+
+#: between two times that counts are handed on
+PUSH_SECONDS = 0.5
 
 _DETACHED = Ended.DETACHED
 _DONE = Ended.DONE
@@ -97,53 +105,59 @@ class Metrics(BatchObserver):
         self._bytes_out = counter("response_body_bytes_total", "Bytes of bodies that went")
         self._connections = counter("connections_total", "Connections that were accepted")
         open_ones = gauge("open_connections", "Open connections", ("state",))
-        self._active, self._idle, self._detached = map(
-            open_ones.labels, ("active", "idle", "detached")
-        )
         self._websockets = counter("websockets_total", "WebSockets that were opened")
-        self._open_websockets = gauge("open_websockets", "Open WebSockets")
+        self._gauges = {name: open_ones.labels(name) for name in ("active", "idle", "detached")}
+        self._gauges["websockets"] = gauge("open_websockets", "Open WebSockets")
         self._limits = counter("limits_reached_total", "Limits that were reached", ("limit",))
         self._draining = gauge("draining", "Whether the server stops")
-        # (method, route, status) -> the two metrics for it: looking for them costs as much as
-        # counting.
-        self._known: dict[tuple[str, str, int], tuple[Any, Any]] = {}
+        # What has been counted and not been handed on: each of these metrics costs several times
+        # what counting does, and in one of several processes each time some calls of the system.
+        self._bounds = [*buckets, math.inf]
+        self._tallies: dict[tuple[str, str, int], _Tally] = {}
+        self._bytes = [0, 0]  # in, out
+        self._counts = {"connections": 0, "websockets": 0}
+        self._open = {"active": 0, "idle": 0, "detached": 0, "websockets": 0}
+        self._pushing: asyncio.TimerHandle | None = None
+        atexit.register(_push_last, weakref.ref(self))
 
     def collect(self) -> Any:
         """The registry, up to date (:class:`Source`)."""
         self.flush()
+        self.push()
         return self.registry
 
     # -- Observer
 
     def connection_opened(self, connection: object) -> None:
-        self._connections.inc()
-        self._idle.inc()
+        self._counts["connections"] += 1
+        self._open["idle"] += 1
+        self._push_later()
 
     def connection_closed(self, connection: object, detached: Exchange | None) -> None:
         if detached is None:
-            self._idle.dec()
-            return
-        self._detached.dec()
-        if _is_websocket(detached):
-            self._open_websockets.dec()
+            self._open["idle"] -= 1
+        else:
+            self._open["detached"] -= 1
+            if _is_websocket(detached):
+                self._open["websockets"] -= 1
+        self._push_later()
 
     def waiting(self, exchange: Exchange) -> None:
-        self._in_flight.inc()
-        self._active.inc()
-        self._idle.dec()
+        self._open["active"] += 1
+        self._open["idle"] -= 1
+        self._push_later()
 
     def ended(self, exchange: Exchange) -> None:
         super().ended(exchange)
         if exchange.waits:
-            self._in_flight.dec()
-            self._active.dec()
-            self._idle.inc()
+            self._open["active"] -= 1
+            self._open["idle"] += 1
         if exchange.ended is _DETACHED:
-            self._idle.dec()
-            self._detached.inc()
+            self._open["idle"] -= 1
+            self._open["detached"] += 1
             if _is_websocket(exchange):
-                self._websockets.inc()
-                self._open_websockets.inc()
+                self._counts["websockets"] += 1
+                self._open["websockets"] += 1
 
     def limit_reached(self, name: str) -> None:
         self._limits.labels(name).inc()
@@ -154,38 +168,94 @@ class Metrics(BatchObserver):
     # -- BatchObserver
 
     def take(self, exchanges: Sequence[Exchange]) -> None:
-        known = self._known
-        counts: dict[tuple[str, str, int], int] = {}
+        tallies, bounds = self._tallies, self._bounds
         bytes_in = bytes_out = 0
         for exchange in exchanges:
             line = exchange.start_line
-            method = OTHER if line is None else line.method
-            key = (method, exchange.route, exchange.status)
-            if key not in known:
-                key = self._learn(key)
-            counts[key] = counts.get(key, 0) + 1
-            known[key][1].observe(exchange.finished - exchange.begun)
+            key = (OTHER if line is None else line.method, exchange.route, exchange.status)
+            tally = tallies.get(key) or self._learn(key)
+            duration = exchange.finished - exchange.begun
+            tally.count += 1
+            tally.seconds += duration
+            tally.buckets[bisect_left(bounds, duration)] += 1
             bytes_in += exchange.bytes_in
             bytes_out += exchange.bytes_out
             if exchange.ended is not _DONE and exchange.ended is not _DETACHED:
                 self._unfinished.labels(exchange.ended.value).inc()
-        for key, count in counts.items():
-            known[key][0].inc(count)
-        if bytes_in:
-            self._bytes_in.inc(bytes_in)
-        if bytes_out:
-            self._bytes_out.inc(bytes_out)
+        self._bytes[0] += bytes_in
+        self._bytes[1] += bytes_out
+        self._push_later()
 
-    def _learn(self, key: tuple[str, str, int]) -> tuple[str, str, int]:
-        """Make metrics for a key that was not there before; what they are found by."""
+    def _learn(self, key: tuple[str, str, int]) -> _Tally:
+        """Make a tally for a key that was not there before."""
         method, route, status = key
         if method not in METHODS:
             method = OTHER
         key = (method, route, status)
-        if key not in self._known:
+        tally = self._tallies.get(key)
+        if tally is None:
             requests = self._requests.labels(method, route, str(status))
-            self._known[key] = (requests, self._durations.labels(method, route))
-        return key
+            durations = self._durations.labels(method, route)
+            tally = self._tallies[key] = _Tally(requests, durations, len(self._bounds))
+        return tally
+
+    # -- handing on
+
+    def _push_later(self) -> None:
+        if self._pushing is None:
+            loop = asyncio.get_running_loop()
+            self._pushing = loop.call_later(PUSH_SECONDS, self.push)
+
+    def push(self) -> None:
+        """Hand on what has been counted; done by itself every half a second in which there is
+        something, at the end of the process, and before anything is served from here."""
+        if self._pushing is not None:
+            self._pushing.cancel()
+            self._pushing = None
+        for tally in self._tallies.values():
+            if tally.count:
+                tally.push()
+        for counter, amount in zip((self._bytes_in, self._bytes_out), self._bytes, strict=True):
+            if amount:
+                counter.inc(amount)
+        self._bytes = [0, 0]
+        for counter, name in ((self._connections, "connections"), (self._websockets, "websockets")):
+            if self._counts[name]:
+                counter.inc(self._counts[name])
+                self._counts[name] = 0
+        for name, gauge in self._gauges.items():
+            gauge.set(self._open[name])
+        self._in_flight.set(self._open["active"])
+
+
+class _Tally:
+    """What has been counted of requests that are alike."""
+
+    __slots__ = ("buckets", "count", "durations", "requests", "seconds")
+
+    def __init__(self, requests: Any, durations: Any, buckets: int) -> None:
+        self.requests = requests
+        self.durations = durations
+        self.count = 0
+        self.seconds = 0.0
+        self.buckets = [0] * buckets
+
+    def push(self) -> None:
+        self.requests.inc(self.count)
+        # There is no public way to add many observations; all versions since 0.0.14 have this one.
+        self.durations._sum.inc(self.seconds)
+        for bucket, count in zip(self.durations._buckets, self.buckets, strict=True):
+            if count:
+                bucket.inc(count)
+        self.count, self.seconds = 0, 0.0
+        self.buckets = [0] * len(self.buckets)
+
+
+def _push_last(reference: weakref.ref[Metrics]) -> None:
+    metrics = reference()
+    if metrics is not None:
+        metrics.flush()
+        metrics.push()
 
 
 def _is_websocket(exchange: Exchange) -> bool:

@@ -22,13 +22,16 @@ VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 # Files of this process are those of all that are gone: no worker has the number 0.
 _GONE = 0
 _TRIES = 3
+_MEMORY = "/dev/shm"
+_ROOM = 16 * 1024 * 1024  # bytes; a worker has some files of 64 KiB
 
 
 class WorkerMetrics:
     """The directory, and what is in it (:class:`Source`).
 
-    :param parent: where the directory is made; by default where temporary files are. Best in
-        memory: "/dev/shm", say.
+    :param parent: where the directory is made; by default in memory, where there is such a place
+        (``/dev/shm``), else where temporary files are: counting into a file on a disk costs several
+        times as much.
     :raises ImportError: without the extra ``metrics``.
     :raises OSError: there is no place for the directory.
     """
@@ -36,7 +39,8 @@ class WorkerMetrics:
     def __init__(self, parent: str | None = None) -> None:
         self._multiprocess = import_extra("prometheus_client.multiprocess", "metrics")
         self._maps = import_extra("prometheus_client.mmap_dict", "metrics")
-        self.directory = tempfile.mkdtemp(prefix="tornadoish-metrics-", dir=parent)
+        where = parent or _place_in_memory()
+        self.directory = tempfile.mkdtemp(prefix="tornadoish-metrics-", dir=where)
         self._lock = Lock()
 
     @property
@@ -79,6 +83,16 @@ class WorkerMetrics:
             gen_log.warning("Metrics of a worker that is gone are kept apart", exc_info=True)
         else:
             os.remove(path)
+
+
+def _place_in_memory() -> str | None:
+    """A directory that is no disk's and has room; None if there is none."""
+    try:
+        found = os.statvfs(_MEMORY)
+    except (AttributeError, OSError):  # another system
+        return None
+    room = found.f_bavail * found.f_frsize
+    return _MEMORY if room >= _ROOM and os.access(_MEMORY, os.W_OK | os.X_OK) else None
 
 
 class _Sums:
