@@ -22,6 +22,7 @@ from tornadoish.websocket import (
     WebSocketRefusedError,
     websocket_connect,
 )
+from tornadoish.websocket.opening import Opened
 from tornadoish.ws import accept_key
 
 from .ours import framework  # noqa: F401 - a fixture
@@ -68,12 +69,22 @@ async def test_accepted_and_dropped(hints: bytes) -> None:
     """Hints come before an answer, and are none. A connection that is lost before anybody has it
     is lost all the same."""
 
+    class Late(WebSocketClientConnection):
+        def _begin(self, opened: Opened) -> None:
+            self.late = asyncio.ensure_future(self.begin(opened))
+
+        async def begin(self, opened: Opened) -> None:
+            await until(lambda: opened.stream._transport is None)
+            super()._begin(opened)
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(hints + await accepting(reader) + b"\x81\x01a")
         writer.close()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        client = await websocket_connect(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+        port = server.sockets[0].getsockname()[1]
+        client = Late(ConnectRequest(f"ws://127.0.0.1:{port}/"))
+        await client.connect_future
         async with asyncio.timeout(PATIENCE):
             assert await client.read_message() == "a"
             assert await client.read_message() is None
