@@ -6,6 +6,8 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from redis_server import RedisServer
@@ -19,6 +21,7 @@ from tornadoish.pubsub import (
     RedisLimits,
     RedisPubSub,
     make_pubsub,
+    redis_link,
 )
 
 
@@ -168,6 +171,67 @@ def guarded(redis: RedisServer) -> str:
     """The URL of a server for a user who may use the channels "open..." alone."""
     redis.ask("ACL", "SETUSER", "ann", "on", ">se cret", "resetchannels", "&open*", "+@all")
     return redis.url.replace("redis://", "redis://ann:se%20cret@")
+
+
+class Unsteady:
+    """A connector, whose connections live for so many seconds (None: do not come about), and a
+    link's user, who has nothing to say."""
+
+    ResponseError = KeyError
+    trouble = (OSError,)
+    is_connected = True
+
+    def __init__(self, lives: float | None) -> None:
+        self.lives = lives
+
+    def make(self) -> Unsteady:
+        return self
+
+    async def connect(self) -> None:
+        if self.lives is None:
+            raise ConnectionError
+
+    async def read_response(self, *, timeout: float) -> Any:
+        await asyncio.sleep(self.lives or 0)
+        raise ConnectionError
+
+    async def disconnect(self) -> None: ...
+    def link_up(self) -> None: ...
+    def link_down(self) -> None: ...
+    def commands(self) -> tuple[()]:
+        return ()
+
+    async def answer(self, answer: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("lives", "limits", "delays"),
+    [
+        (None, RedisLimits(), [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2, 2]),
+        (0, RedisLimits(), [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2, 2]),
+        (0.03, RedisLimits(first_retry=0.01, last_retry=0.02), [0.01] * 4),
+    ],
+)
+async def test_longer_and_longer_between_attempts(
+    lives: float | None,
+    limits: RedisLimits,
+    delays: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As long as no connection is good for a while."""
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == len(delays):
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr(redis_link, "asyncio", SimpleNamespace(**vars(asyncio) | {"sleep": sleep}))
+    monkeypatch.setattr(redis_link, "random", SimpleNamespace(uniform=lambda low, high: high))
+    unsteady: Any = Unsteady(lives)
+    with pytest.raises(asyncio.CancelledError):
+        await redis_link.Link("testing", unsteady, unsteady, limits).run()
+    assert waited == pytest.approx(delays)
 
 
 async def test_much_is_sent_piece_by_piece() -> None:
