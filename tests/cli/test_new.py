@@ -1,11 +1,8 @@
-"""``tornadoish new NAME``: a project that runs and passes its own test."""
+"""``tornadoish new NAME``: a project that runs. (Its own test passes in test_first_ten_minutes.)"""
 
 from __future__ import annotations
 
-import importlib.metadata
-import os
 import re
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -15,7 +12,6 @@ import pytest
 
 from tornadoish.cli import main
 
-from .commanding import ROOT
 from .conftest import Start
 
 FILES = {
@@ -31,14 +27,13 @@ def files_of(directory: Path) -> set[str]:
     }
 
 
-def test_it_runs_and_passes_its_own_test(
+def test_it_runs(
     start: Start,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for name in ("jinja2", "httpx", "pytest_asyncio"):
-        pytest.importorskip(name)
+    pytest.importorskip("jinja2")
     monkeypatch.chdir(tmp_path)
     assert main(["new", "sub/My-Site"]) == 0
     project = tmp_path / "sub" / "My-Site"
@@ -55,19 +50,7 @@ def test_it_runs_and_passes_its_own_test(
         compile(path.read_text(), path, "exec")
         assert not re.search(r"@\w+@", path.read_text())
 
-    plugin = "tornadoish.pytest_plugin"
-    entries = importlib.metadata.entry_points(group="pytest11")
-    loaded = [] if any(entry.value == plugin for entry in entries) else ["-p", plugin]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider",
-         "-p", "no:xdist", *loaded],
-        cwd=project, check=False, capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(project), ROOT])},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "3 passed" in done.stdout
-
-    # And `tornadoish` alone serves it.
+    # `tornadoish` alone serves it.
     command = start(program=["env", "-C", str(project), sys.executable, "-m", "tornadoish"],
                     environment={"TORNADOISH_PORT": "0"})  # fmt: skip
     with httpx.Client(base_url=command.url, trust_env=False, follow_redirects=True) as client:

@@ -174,9 +174,16 @@ def test_an_error_cannot_give_orders_to_the_terminal(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="there are no pseudo-terminals")
-@pytest.mark.parametrize("how", ["Ctrl-C", "closed"])
-@pytest.mark.parametrize("more", ["--no-access-log", "--workers=1", "--reload"])
-def test_in_a_terminal(tmp_path: Path, how: str, more: str) -> None:
+@pytest.mark.parametrize(
+    ("more", "how"),
+    [
+        ("--no-access-log", "Ctrl-C"),
+        ("--no-access-log", "closed"),
+        ("--workers=1", "closed"),
+        ("--reload", "closed"),
+    ],
+)
+def test_in_a_terminal(tmp_path: Path, more: str, how: str) -> None:
     import pty
 
     (tmp_path / "hello.py").write_text(APP)

@@ -182,9 +182,12 @@ def _work(job: Job, link: WorkerLink) -> int:
             link=link,
             quiet=True,
         )
-        return _run(task)
     except CommandError as error:
         link.failed(error.told(), error.status)
+        return error.status
+    try:
+        return _run(task)
+    except CommandError as error:  # the service has told it
         return error.status
 
 

@@ -104,6 +104,10 @@ class Service:
                     await stack.enter_async_context(served)
                 await self._stop.wait()
                 return await self._drain()
+        except CommandError as error:
+            if self._link is not None:
+                self._link.failed(error.told(), error.status)
+            raise
         finally:
             if self._watchdog is not None:
                 self._watchdog.cancel()
