@@ -19,7 +19,8 @@ from tornadoish.supervisor import Figures, Policy, Supervisor, WorkerLink
 from tornadoish.supervisor.children import reap_orphans
 from tornadoish.supervisor.messages import MAX_LINE, MessageError, Messages, encode
 from tornadoish.supervisor.sharing import Sharing
-from tornadoish.supervisor.worker import how_it_ended
+from tornadoish.supervisor.slot import Slot
+from tornadoish.supervisor.worker import how_it_ended, lower
 
 from .supervising import refuses
 
@@ -107,6 +108,29 @@ def test_nobody_s_children_are_left_alone() -> None:
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     assert reap_orphans(set()) == []
     assert process.wait() == 3
+
+
+# -- back-off and jitter
+
+
+def test_each_failure_makes_the_next_start_wait_longer() -> None:
+    slot = Slot(0, Policy(backoff_seconds=1.0, max_backoff_seconds=6.0))
+    waits = []
+    for _ in range(5):
+        slot.failed(100.0)
+        waits.append(slot.not_before - 100.0)
+    assert waits == [1.0, 2.0, 4.0, 6.0, 6.0]
+    slot.failures = 10**6
+    slot.failed(100.0)
+    assert slot.not_before == 106.0
+
+
+def test_workers_are_not_worn_out_together() -> None:
+    bounds = [lower(1000, 0.2) for _ in range(200)]
+    assert all(bound is not None and 800 <= bound <= 1000 for bound in bounds)
+    assert len(set(bounds)) > 100
+    assert lower(1000, 0) == 1000
+    assert lower(None, 0.2) is None
 
 
 # -- sockets

@@ -80,8 +80,8 @@ class Worker:
         #: when it is killed, if its process has not ended by then
         self.deadline = None if policy.start_seconds is None else now + policy.start_seconds
         # Lower, never higher than what was asked for.
-        self._max_requests = _lower(policy.max_requests, policy.jitter)
-        self._max_bytes = _lower(policy.max_resident_bytes, policy.jitter)
+        self._max_requests = lower(policy.max_requests, policy.jitter)
+        self._max_bytes = lower(policy.max_resident_bytes, policy.jitter)
         self._sock, theirs = socket.socketpair()
         with theirs:
             try:
@@ -265,7 +265,8 @@ class Worker:
             return False
 
 
-def _lower(bound: int | None, jitter: float) -> float | None:
+def lower(bound: int | None, jitter: float) -> float | None:
+    """A worker's own bound: lower by a random part, up to ``jitter``."""
     return None if bound is None else bound * (1 - random.uniform(0, jitter))
 
 
