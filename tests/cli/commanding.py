@@ -121,7 +121,7 @@ class Command:
     @property
     def url(self) -> str:
         """Where it says that it serves."""
-        return self.said(r"at (https?://[^\s;\"]+)")
+        return self.said(r"(?<!Metrics) at (https?://[^\s;\"]+)")
 
     def get(self, path: str = "/", **options: Any) -> httpx.Response:
         return httpx.get(self.url + path, trust_env=False, timeout=PATIENCE, **options)

@@ -15,6 +15,8 @@ import pytest
 import tornadoish
 from tornadoish.cli import CommandError, again
 from tornadoish.cli.options import as_arguments
+from tornadoish.cli.serving import Service, Task
+from tornadoish.cli.settings import Settings
 from tornadoish.cli.sources import from_keywords
 
 from .commanding import APP, Command, until
@@ -128,6 +130,37 @@ def test_metrics_of_one_process_and_of_all(start: Start, tmp_path: Path, workers
     assert not (tmp_path / "metrics").exists()
 
 
+METERED = (
+    APP
+    + """
+from tornadoish.metrics import Metrics
+metrics = Metrics()
+app = Application([("/", Main)], observers=[metrics])
+other = Application([("/", Main)])
+"""
+)
+
+
+def test_metrics_that_the_application_has_already(start: Start, tmp_path: Path) -> None:
+    pytest.importorskip("prometheus_client")
+    (tmp_path / "metered.py").write_text(METERED)
+    command = start("metered:other", "--port=0", "--metrics=0")
+    assert command.ended() == 2
+    assert command.error.splitlines()[-1].startswith(
+        "tornadoish: error: --metrics: this process has Metrics already"
+    )
+    assert "Traceback" not in command.error
+    command = start("metered:app", "--port=0", "--metrics=0")
+    command.get()
+    where = command.said(r"Metrics at (\S+)")
+
+    def counted() -> object:
+        page = httpx.get(where, trust_env=False).text
+        return re.search(r'requests_total\{.*status="200"\} 1.0$', page, re.M)
+
+    until(counted)
+
+
 def test_metrics_at_an_address_in_use(start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as sock:
         port = sock.getsockname()[1]
@@ -136,6 +169,19 @@ def test_metrics_at_an_address_in_use(start: Start) -> None:
     assert f"127.0.0.1:{port} is in use" in command.error
     assert "take another port with --metrics" in command.error
     assert command.error.count("\n") == 1
+
+
+async def test_the_same_order_twice_is_no_hurry() -> None:
+    """A service manager may tell all processes; and the supervisor tells its workers, too."""
+    service = Service(Task(found=None, name="x", settings=Settings(), sockets=[]))
+    cut: list[str] = []
+    service._hurried = lambda: cut.append("cut")
+    service._drain_as_told(5)
+    service._on_stop()
+    assert service._stop.is_set()
+    assert cut == []
+    service._on_stop()
+    assert cut == ["cut"]
 
 
 # -- run()

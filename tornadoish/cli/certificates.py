@@ -21,14 +21,9 @@ def load_certificates(settings: Settings) -> CertificateStore | None:
     """
     if settings.tls_cert is None:
         return None
-    for option, path in (
-        ("--tls-cert", settings.tls_cert),
-        ("--tls-key", settings.tls_key),
-        ("--tls-client-ca", settings.tls_client_ca),
-        ("--tls-password-file", settings.tls_password_file),
-    ):
-        if path is not None:
-            _check_readable(option, path)
+    unreadable = _unreadable(settings)
+    if unreadable:
+        raise CommandError(unreadable, CONFIGURATION)
     options: dict[str, Any] = {
         "certfile": settings.tls_cert,
         "keyfile": settings.tls_key,
@@ -45,17 +40,27 @@ def load_certificates(settings: Settings) -> CertificateStore | None:
         raise CommandError(why_not(error, settings), CONFIGURATION) from None
 
 
-def _check_readable(option: str, path: str) -> None:
-    """OpenSSL does not tell which file it is about."""
-    try:
-        with open(path, "rb"):
-            pass
-    except OSError as error:
-        raise CommandError(f"{option} {path}: {error.strerror}", CONFIGURATION) from None
+def _unreadable(settings: Settings) -> str:
+    """Which file cannot be read, and why: OpenSSL does not tell. Empty: all can be."""
+    for option, path in (
+        ("--tls-cert", settings.tls_cert),
+        ("--tls-key", settings.tls_key),
+        ("--tls-client-ca", settings.tls_client_ca),
+        ("--tls-password-file", settings.tls_password_file),
+    ):
+        try:
+            if path is not None:
+                Path(path).read_bytes()
+        except OSError as error:
+            return f"{option} {path}: {error.strerror}"
+    return ""
 
 
 def why_not(error: Exception, settings: Settings) -> str:
     """What OpenSSL has to say, in words, with the files that it is about."""
+    unreadable = _unreadable(settings)
+    if unreadable:
+        return unreadable
     cert, key = settings.tls_cert, settings.tls_key
     reason = getattr(error, "reason", "") or ""
     if _holds(str(key or cert), "ENCRYPTED"):

@@ -15,7 +15,8 @@ _LEFT = 26  # columns for an option and its value
 _ABOUT = """\
 APP is what to serve: module:name, or path/to/file.py, or path/to/file.py:name. It is an
 Application or another HTTPServerConnectionDelegate, an ASGI application, or a function that makes
-one of these, plain or a coroutine. Without a name: app, application, make_app or create_app."""
+one of these, plain or a coroutine. Without a name: app, application, make_app or create_app.
+Without APP: what pyproject.toml says here, in [tool.tornadoish]."""
 
 _EXAMPLES = (
     ("tornadoish new demo", "begin: a small project that runs, with a test"),

@@ -15,6 +15,7 @@ from tornadoish.cli.errors import CommandError
 from tornadoish.cli.listening import opened_address, url_of
 from tornadoish.cli.settings import Settings
 from tornadoish.httpserver import HTTPServer
+from tornadoish.httputil import Observer
 from tornadoish.log import gen_log
 from tornadoish.metrics import Metrics, WorkerMetrics, metrics_application
 from tornadoish.metrics.handler import Source
@@ -23,15 +24,25 @@ _OPTION = "--metrics"
 _END_SECONDS = 1.0
 
 
-def make_metrics() -> Metrics:
-    """What counts in this process.
+def metrics_of(delegate: object) -> tuple[Metrics, list[Observer]]:
+    """What counts in this process, and what of it the server must be told to ask: if the
+    application has brought its own, nothing more.
 
-    :raises CommandError: what it is done by is not installed.
+    :raises CommandError: what it is done by is not installed, or done elsewhere.
     """
+    for observer in getattr(delegate, "observers", ()):
+        if isinstance(observer, Metrics):
+            return observer, []
     try:
-        return Metrics()
+        metrics = Metrics()
     except ImportError as error:
         raise CommandError(f"{_OPTION}: {error}") from None
+    except ValueError:  # names that the registry has already
+        raise CommandError(
+            f"{_OPTION}: this process has Metrics already: make them one of the application's "
+            "observers, or leave the option out"
+        ) from None
+    return metrics, [metrics]
 
 
 def make_worker_metrics() -> WorkerMetrics:

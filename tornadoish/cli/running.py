@@ -105,8 +105,12 @@ def _introduce(settings: Settings) -> None:
 
 def _run(task: Task) -> int:
     _, make_loop = loop_of(task.settings)
+
+    async def serve() -> int:
+        return await Service(task).run()
+
     with asyncio.Runner(loop_factory=make_loop) as runner:
-        return runner.run(Service(task).run())
+        return runner.run(serve())
 
 
 def _urls(settings: Settings, sockets: Iterable[socket.socket]) -> str:

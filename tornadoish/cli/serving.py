@@ -20,7 +20,7 @@ from tornadoish.cli.applications import as_delegate, what_it_is
 from tornadoish.cli.certificates import why_not
 from tornadoish.cli.errors import CommandError
 from tornadoish.cli.listening import url_of
-from tornadoish.cli.measuring import make_metrics, metrics_served
+from tornadoish.cli.measuring import metrics_of, metrics_served
 from tornadoish.cli.settings import Settings
 from tornadoish.cli.terminal import has_terminal
 from tornadoish.http1.limits import Limits
@@ -28,6 +28,7 @@ from tornadoish.http1connection.keeper import ConnectionState
 from tornadoish.httpserver import HTTPServer
 from tornadoish.httputil import HTTPServerConnectionDelegate
 from tornadoish.log import app_log, gen_log
+from tornadoish.metrics import Metrics
 from tornadoish.netutil import CertificateStore
 from tornadoish.supervisor import Figures, Notifier, WorkerLink
 from tornadoish.util import import_extra
@@ -35,6 +36,9 @@ from tornadoish.util import import_extra
 # A worker that is replaced has time: idle connections of proxies may ask once more, and are told by
 # the answer that they end. To close one as a request is sent on it would lose that.
 _UNHURRIED_SECONDS = 2.0
+# systemd and others tell all processes of a service to end: a signal so soon after our supervisor's
+# word is the same order once more, and not that of somebody who cannot wait.
+_SAME_ORDER_SECONDS = 0.25
 
 
 class StartError(CommandError):
@@ -66,7 +70,7 @@ class Task:
 
 
 class Service:
-    """Serves until told to stop. One for each process."""
+    """Serves until told to stop. One for each process; made in its event loop."""
 
     def __init__(self, task: Task) -> None:
         self._task = task
@@ -79,8 +83,10 @@ class Service:
         self._server: HTTPServer | None = None
         self._watchdog: asyncio.TimerHandle | None = None
         self._requests = 0
-        self._metrics = make_metrics() if task.settings.metrics else None
+        self._metrics: Metrics | None = None
         self._on_terminal = has_terminal()
+        self._loop = asyncio.get_running_loop()
+        self._told_at: float | None = None  # when the supervisor has told us to stop
 
     async def run(self) -> int:
         """Start, serve, and drain when told to.
@@ -88,7 +94,7 @@ class Service:
         :returns: the exit status: 1 if somebody could not wait for what was being answered.
         :raises CommandError: it cannot start.
         """
-        task, loop = self._task, asyncio.get_running_loop()
+        task, loop = self._task, self._loop
         heard = self._listen_to_signals(loop)
         try:
             if self._link is not None:
@@ -142,6 +148,10 @@ class Service:
     async def _start(self) -> None:
         task, settings = self._task, self._settings
         delegate = await as_delegate(task.found, task.name)
+        observers = access_observers(settings)
+        if settings.metrics:
+            self._metrics, made = metrics_of(delegate)
+            observers += made
         server = HTTPServer(
             delegate,
             ssl_options=task.certificates,
@@ -149,7 +159,7 @@ class Service:
             proxy_protocol=settings.proxy_protocol or None,
             limits=limits_of(settings),
             connection_hook=self._count if settings.max_requests else None,
-            observers=[*access_observers(settings), *([self._metrics] if self._metrics else [])],
+            observers=observers,
         )
         try:
             await server.start_application()
@@ -185,7 +195,7 @@ class Service:
         seconds = self._notifier.watchdog_seconds
         if seconds is not None:
             self._notifier.watchdog()
-            self._watchdog = asyncio.get_running_loop().call_later(seconds / 3, self._watch)
+            self._watchdog = self._loop.call_later(seconds / 3, self._watch)
 
     # -- signals
 
@@ -212,10 +222,13 @@ class Service:
         return heard
 
     def _on_stop(self) -> None:
+        told_at, self._told_at = self._told_at, None
         if not self._stop.is_set():
             if self._link is not None:
                 self._link.draining()
             self._stop.set()
+        elif told_at is not None and self._loop.time() < told_at + _SAME_ORDER_SECONDS:
+            pass  # the supervisor was quicker
         elif self._hurried is not None:
             gen_log.warning("Stopping at once: what is not answered yet is cut")
             self._hurried()
@@ -242,11 +255,12 @@ class Service:
 
     def _on_parent_gone(self) -> None:
         if self._task.leash is not None:
-            asyncio.get_running_loop().remove_reader(self._task.leash)
+            self._loop.remove_reader(self._task.leash)
         self._stop.set()
 
     def _drain_as_told(self, grace: float) -> None:
         self._grace = grace
+        self._told_at = self._loop.time()
         self._stop.set()
 
     # -- the end
