@@ -47,6 +47,7 @@ ENDINGS: dict[str, tuple[bytes, list[tuple[Any, ...]]]] = {
     "half an answer": (get("/half"), [(E.CLIENT_GONE, 200, 0, 4)]),
     "less than announced": (get("/short"), [(E.ABORTED, 200, 0, 4)]),
     "a body behind its answer": (post(b"xx", path="/early")[:-1], [(E.UNREAD, 200, 1, 5)]),
+    "given up": (post(b"xx", CLOSE, path="/early")[:-1], [(E.UNREAD, 200, 1, 5)]),
     "aborted": (get("/abort"), [(E.ABORTED, 0, 0, 0)]),
     "failed": (get("/fail"), [(E.ERROR, 500, 0, 49)]),
     "detached": (get("/detach"), [(E.DETACHED, 0, 0, 0)]),

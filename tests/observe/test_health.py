@@ -100,6 +100,18 @@ async def test_many_who_ask_are_one_who_asks(serve: Serve) -> None:
         assert asked == [2]
 
 
+async def test_who_is_cancelled_ends_it_for_nobody_else() -> None:
+    gate = asyncio.Event()
+    health = HealthHandlers({"one": gate.wait})
+    one, other = (asyncio.create_task(health.ask()) for _ in range(2))
+    await settled()
+    one.cancel()
+    await settled()
+    gate.set()
+    assert await soon(other) == {}
+    assert one.cancelled()
+
+
 async def test_readiness_goes_down_when_a_drain_begins(serve: Serve) -> None:
     """And new connections hear of it, as long as a hook lets the server go on."""
     health, gate = HealthHandlers({"check": lambda: True}), asyncio.Event()

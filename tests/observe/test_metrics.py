@@ -22,6 +22,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from tornadoish.http1.limits import Limits
+from tornadoish.httputil import Exchange, RequestStartLine
 from tornadoish.metrics import Metrics, MetricsHandler, WorkerMetrics, metrics_application
 from tornadoish.web import Application, RequestHandler
 from tornadoish.websocket import WebSocketHandler, websocket_connect
@@ -73,6 +74,26 @@ async def test_requests(serve: Serve, metrics: Metrics, read: Read) -> None:
     assert 0 < read("request_duration_seconds_sum", **labels) < 5
     assert read("request_body_bytes_total") == 3
     assert read("response_body_bytes_total") == 5 + 5 + 69 + 3
+
+
+async def test_durations(metrics: Metrics, read: Read) -> None:
+    """A bucket has what is not above its bound; all that is larger is in the last."""
+    exchanges = []
+    for seconds in (0.001, 0.005, 0.0051, 9.0, 20.0):
+        exchange = Exchange()
+        exchange.start_line = RequestStartLine("GET", "/", "HTTP/1.1")
+        exchange._route, exchange.status = "/", 200
+        exchange.begun, exchange.finished = 0.0, seconds
+        exchanges.append(exchange)
+    metrics.take(exchanges[:2])
+    metrics.push()
+    metrics.take(exchanges[2:])
+    bounds = {"0.0025": 0, "0.005": 2, "0.01": 3, "7.5": 3, "10.0": 4, "+Inf": 5}
+    for bound, count in bounds.items():
+        labels = {"method": "GET", "route": "/", "le": bound}
+        assert read("request_duration_seconds_bucket", **labels) == count
+    total = read("request_duration_seconds_sum", method="GET", route="/")
+    assert total == pytest.approx(29.0111)
 
 
 async def test_nothing_that_a_peer_chooses_is_a_label(
