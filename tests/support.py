@@ -145,6 +145,8 @@ class Serving:
 
 # -- applications: delegates that a test puts together
 
+OK = ResponseStartLine("", 200, "OK")
+
 
 class Delegate(HTTPMessageDelegate):
     """Collects a message and answers it; a test replaces what it wants otherwise."""
@@ -228,6 +230,59 @@ class App(HTTPServerConnectionDelegate):
 
     def on_gone(self, delegate: Delegate) -> None:
         return None
+
+
+class Endings(App):
+    """Requests that end in every way, by their path."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+        self.tasks: list[asyncio.Task[None]] = []
+
+    def on_headers(self, delegate: Delegate) -> None:
+        if delegate.line.path == "/early":
+            delegate.answer(b"early")
+
+    def on_finish(self, delegate: Delegate) -> Awaitable[None] | None:
+        path, connection = delegate.line.path, delegate.connection
+        if path == "/coroutine":
+            return self.wait()
+        if path == "/task":
+            self.tasks.append(asyncio.get_running_loop().create_task(self.answer_later(delegate)))
+        elif path == "/half":
+            connection.write_headers(OK, HTTPHeaders(), b"half")
+        elif path == "/pieces":
+            connection.write_headers(ResponseStartLine("", 103, "Early Hints"), HTTPHeaders())
+            connection.write_headers(OK, HTTPHeaders(), b"one")
+            connection.write(b"")
+            connection.write(b"three")
+            connection.finish()
+        elif path == "/abort":
+            connection.abort()
+        elif path == "/fail":
+            raise ZeroDivisionError
+        elif path == "/detach":
+            connection.detach().close()
+        elif path == "/later":
+            return self.detach_later(delegate)
+        elif path == "/short":
+            connection.write_headers(OK, HTTPHeaders({"Content-Length": "9"}), b"half")
+            connection.finish()
+        elif path not in ("/slow", "/early"):
+            return super().on_finish(delegate)
+        return None
+
+    async def wait(self) -> None:
+        await self.gate.wait()
+
+    async def answer_later(self, delegate: Delegate) -> None:
+        await self.gate.wait()
+        delegate.answer(b"later")
+
+    async def detach_later(self, delegate: Delegate) -> None:
+        await asyncio.sleep(0)
+        delegate.connection.detach().close()
 
 
 # -- clients

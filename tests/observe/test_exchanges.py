@@ -11,7 +11,20 @@ from time import perf_counter
 from typing import Any
 
 import pytest
-from support import CLOSE, App, Client, Delegate, FakeClock, get, post, settled, soon, until
+from support import (
+    CLOSE,
+    OK,
+    App,
+    Client,
+    Delegate,
+    Endings,
+    FakeClock,
+    get,
+    post,
+    settled,
+    soon,
+    until,
+)
 
 from tornadoish.http1.limits import Limits
 from tornadoish.http1connection import HTTP1ServerConnection
@@ -19,7 +32,7 @@ from tornadoish.httputil import Ended, Exchange, HTTPHeaders, Observer
 from tornadoish.routing import Mount
 from tornadoish.web import Application, RequestHandler
 
-from .watching import OK, Endings, Watch, facts
+from .watching import Watch, facts
 
 Serve = Callable[..., Awaitable[Any]]
 CHUNKED = get("/", "Transfer-Encoding: chunked")

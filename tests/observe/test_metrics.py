@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import PATIENCE, App, Client, get, post, settled, soon, until
+from support import PATIENCE, App, Client, Endings, get, post, settled, soon, until
 
 pytest.importorskip("prometheus_client", reason="needs the extra metrics")
 
@@ -26,8 +26,6 @@ from tornadoish.httputil import Exchange, RequestStartLine
 from tornadoish.metrics import Metrics, MetricsHandler, WorkerMetrics, metrics_application
 from tornadoish.web import Application, RequestHandler
 from tornadoish.websocket import WebSocketHandler, websocket_connect
-
-from .watching import Endings
 
 Serve = Callable[..., Awaitable[Any]]
 Read = Callable[..., float]

@@ -1,17 +1,12 @@
-"""What the tests of observers share: an observer that writes everything down, and an application
-whose requests end in every way."""
+"""What the tests of observers share: an observer that writes everything down."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable
 from typing import Any
 
-from support import App, Delegate, until
+from support import until
 
-from tornadoish.httputil import Exchange, HTTPHeaders, Observer, ResponseStartLine
-
-OK = ResponseStartLine("", 200, "OK")
+from tornadoish.httputil import Exchange, Observer
 
 
 class Watch(Observer):
@@ -64,53 +59,6 @@ class Watch(Observer):
         gone = [one for what, one in self.connections if what != "opened"]
         assert len(set(opened)) == len(opened)
         assert set(opened) == set(gone) and len(gone) == len(opened)
-
-
-class Endings(App):
-    """Requests that end in every way, by their path."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gate = asyncio.Event()
-        self.tasks: list[asyncio.Task[None]] = []
-
-    def on_headers(self, delegate: Delegate) -> None:
-        if delegate.line.path == "/early":
-            delegate.answer(b"early")
-
-    def on_finish(self, delegate: Delegate) -> Awaitable[None] | None:
-        path, connection = delegate.line.path, delegate.connection
-        if path == "/coroutine":
-            return self.wait()
-        if path == "/task":
-            self.tasks.append(asyncio.get_running_loop().create_task(self.answer_later(delegate)))
-        elif path == "/half":
-            connection.write_headers(OK, HTTPHeaders(), b"half")
-        elif path == "/pieces":
-            connection.write_headers(ResponseStartLine("", 103, "Early Hints"), HTTPHeaders())
-            connection.write_headers(OK, HTTPHeaders(), b"one")
-            connection.write(b"")
-            connection.write(b"three")
-            connection.finish()
-        elif path == "/abort":
-            connection.abort()
-        elif path == "/fail":
-            raise ZeroDivisionError
-        elif path == "/detach":
-            connection.detach().close()
-        elif path == "/short":
-            connection.write_headers(OK, HTTPHeaders({"Content-Length": "9"}), b"half")
-            connection.finish()
-        elif path not in ("/slow", "/early"):
-            return super().on_finish(delegate)
-        return None
-
-    async def wait(self) -> None:
-        await self.gate.wait()
-
-    async def answer_later(self, delegate: Delegate) -> None:
-        await self.gate.wait()
-        delegate.answer(b"later")
 
 
 def facts(exchange: Exchange) -> tuple[Any, ...]:

@@ -8,12 +8,25 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from support import CLOSE, App, Client, Delegate, FakeClock, Served, get, post, settled, soon, until
+from support import (
+    CLOSE,
+    App,
+    Client,
+    Delegate,
+    Endings,
+    FakeClock,
+    Served,
+    get,
+    post,
+    settled,
+    soon,
+    until,
+)
 
 from tornadoish.http1.limits import Limits
 from tornadoish.http1connection import ConnectionState
 from tornadoish.http1connection.keeper import Keeper
-from tornadoish.httputil import HTTPHeaders, ResponseStartLine
+from tornadoish.httputil import ResponseStartLine
 
 Serve = Callable[..., Awaitable[Any]]
 OK = ResponseStartLine("", 200, "OK")
@@ -111,43 +124,6 @@ ENDINGS: dict[str, tuple[bytes, list[ConnectionState]]] = {
     "detached": (get("/detach"), [NEW, ACTIVE, DETACHED]),
     "detached in a coroutine": (get("/later"), [NEW, ACTIVE, DETACHED]),
 }  # fmt: skip
-
-
-class Endings(App):
-    """Requests that end in every way."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gate = asyncio.Event()
-
-    def on_headers(self, delegate: Delegate) -> None:
-        if delegate.line.path == "/early":
-            delegate.answer(b"early")
-
-    def on_finish(self, delegate: Delegate) -> Awaitable[None] | None:
-        path, connection = delegate.line.path, delegate.connection
-        if path == "/coroutine":
-            return self.wait()
-        if path == "/half":
-            connection.write_headers(OK, HTTPHeaders(), b"half")
-        elif path == "/abort":
-            connection.abort()
-        elif path == "/fail":
-            raise ZeroDivisionError
-        elif path == "/detach":
-            connection.detach().close()
-        elif path == "/later":
-            return self.detach_later(delegate)
-        elif path not in ("/slow", "/early"):
-            return super().on_finish(delegate)
-        return None
-
-    async def wait(self) -> None:
-        await self.gate.wait()
-
-    async def detach_later(self, delegate: Delegate) -> None:
-        await asyncio.sleep(0)
-        delegate.connection.detach().close()
 
 
 @pytest.mark.parametrize("how", ["the client goes", "the server closes", "cut", "drained"])
