@@ -267,6 +267,8 @@ def test_a_port_is_taken_unless_something_else_is_named(
         (["--log-level", "loud"], "expected debug, info, warning, error or critical"),
         (["--log-format", "jsn"], "no log format"),
         (["--log-format", "%y"], "%y"),
+        (["--metrics", "x:x"], "--metrics x:x: expected PORT, HOST:PORT or unix:PATH"),
+        (["--metrics", "65536"], "expected PORT"),
         (["--tls-key", "x"], "--tls-key needs --tls-cert"),
         (["--max-requests", "5"], "--max-requests replaces workers, and there are none"),
         (["--reload-dir", "x"], "--reload-dir says what is watched: add --reload"),

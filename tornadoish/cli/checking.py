@@ -9,6 +9,7 @@ from collections.abc import Callable
 from tornadoish.cli.applications import as_delegate, what_it_is
 from tornadoish.cli.certificates import load_certificates
 from tornadoish.cli.listening import try_to_listen
+from tornadoish.cli.measuring import metrics_of
 from tornadoish.cli.serving import limits_of, loop_of
 from tornadoish.cli.settings import Settings
 from tornadoish.cli.terminal import Paint
@@ -32,6 +33,9 @@ def check(name: str, load: Callable[[], object], settings: Settings) -> int:
     with asyncio.Runner(loop_factory=make_loop) as runner:
         delegate = runner.run(as_delegate(found, name))
     _say("application", f"{name} ({what_it_is(delegate)})")
+    if settings.metrics:
+        metrics_of(delegate)
+        _say("metrics", settings.metrics)
     return 0
 
 

@@ -51,6 +51,15 @@ def port(value: str) -> int:
     return _number(value, 0, 65535)
 
 
+def address(value: str) -> str:
+    """``PORT``, ``HOST:PORT`` or ``unix:PATH``."""
+    if not re.fullmatch(r"unix:.+|(.*:)?[0-9]{1,5}", value) or (
+        not value.startswith("unix:") and int(value.rpartition(":")[2]) > 65535
+    ):
+        raise ValueError("expected PORT, HOST:PORT or unix:PATH")
+    return text(value)
+
+
 def descriptor(value: str) -> int:
     return _number(value, 0, 1 << 20)
 

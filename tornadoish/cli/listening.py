@@ -155,8 +155,6 @@ def _open_address(address: str, option: str) -> list[socket.socket]:
     if address.startswith("unix:"):
         return [_unix(address.removeprefix("unix:"), _METRICS_MODE, option)]
     host, _, port = address.rpartition(":")
-    if not port.isascii() or not port.isdecimal() or int(port) > 65535:
-        raise CommandError(f"{option} {address}: expected PORT, HOST:PORT or unix:PATH")
     host = host.removeprefix("[").removesuffix("]")
     return _tcp((host or DEFAULT_HOST,) if host != "*" else ("",), int(port), option)
 

@@ -211,7 +211,7 @@ OPTIONS: tuple[Option, ...] = (
         help="a line for each request, on standard output",
     ),
     Option(
-        name="metrics", group=SEEN, metavar="ADDRESS", parse=kinds.text,
+        name="metrics", group=SEEN, metavar="ADDRESS", parse=kinds.address,
         help="serve Prometheus metrics there: PORT, HOST:PORT or unix:PATH",
     ),
     Option(
