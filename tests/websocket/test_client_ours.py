@@ -74,6 +74,7 @@ async def test_accepted_and_dropped(hints: bytes) -> None:
             self.late = asyncio.ensure_future(self.begin(opened))
 
         async def begin(self, opened: Opened) -> None:
+            opened.stream.resume_reading()  # else the end may not be seen
             await until(lambda: opened.stream._transport is None)
             super()._begin(opened)
 
@@ -84,8 +85,8 @@ async def test_accepted_and_dropped(hints: bytes) -> None:
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         client = Late(ConnectRequest(f"ws://127.0.0.1:{port}/"))
-        await client.connect_future
         async with asyncio.timeout(PATIENCE):
+            await client.connect_future
             assert await client.read_message() == "a"
             assert await client.read_message() is None
             await client.wait_closed()
