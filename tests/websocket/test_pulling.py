@@ -39,6 +39,8 @@ class Iterating(WebSocketHandler):
             if isinstance(message, str) and message == "end":  # -bb compares no bytes with text
                 break
             await self.send(message)
+        else:
+            self.notes(("iterated to", self.close_code, self.close_reason))
         self.notes("end of open")
 
     def on_message(self, message: Any) -> None:
@@ -77,8 +79,9 @@ async def test_iterating_ends_with_the_connection(serve: Serve, notes: Notes, ho
     else:
         raw.close()
     code = {"close": 4000, "1002": 1002, "reset": None}[how]
+    reason = "Reserved opcode" if how == "1002" else None
     await notes.has(("closed", code))
-    assert notes == ["end of open", ("closed", code)]
+    assert notes == [("iterated to", code, reason), "end of open", ("closed", code)]
 
 
 async def test_closed_by_somebody_else(serve: Serve, notes: Notes) -> None:
@@ -220,7 +223,7 @@ async def test_control_hooks_beside_it(serve: Serve, notes: Notes) -> None:
         assert await raw.message() == text
     raw.frames(close_frame(4000))
     await notes.has(("closed", 4000))
-    assert notes == [b"a", b"b", "end of open", ("closed", 4000)]
+    assert notes == [b"a", b"b", ("iterated to", 4000, None), "end of open", ("closed", 4000)]
 
 
 def test_not_before_the_handshake(framework: Any) -> None:  # noqa: F811

@@ -235,7 +235,12 @@ class WebSocketHandler(Talking, RequestHandler):
         if self._ws_reads is not None:  # what nobody has read of the last one
             self._ws_reads.end(NotReadError(), drop=True)
             self._ws_reads = None
-        message = await inbox.__anext__()  # type: ignore[union-attr]  # __aiter__ has set it
+        try:
+            message = await inbox.__anext__()  # type: ignore[union-attr]  # __aiter__ has set it
+        except StopAsyncIteration:
+            if self._ws_link is not None:  # on_close, which hears it too, comes later
+                self.close_code, self.close_reason = self._ws_link.ending()
+            raise
         if isinstance(message, IncomingMessage):
             self._ws_reads = message
         return message

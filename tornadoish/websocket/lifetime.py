@@ -297,16 +297,19 @@ class Lifetime(Outgoing):
         if self._busy is None and self._side is None:
             self._tell_end()
 
+    def ending(self) -> tuple[int | None, str | None]:
+        """How it has ended, as far as that is known: code and reason."""
+        code, reason = self.protocol.close_code, self.protocol.close_reason
+        if code is None and self._fault is not None:
+            code, reason = self._fault
+        return code, reason or None
+
     def _tell_end(self) -> None:
         delegate = self._delegate
         if delegate is None:
             return
-        protocol = self.protocol
-        code, reason = protocol.close_code, protocol.close_reason
-        if code is None and self._fault is not None:
-            code, reason = self._fault
         try:
-            self._context.run(delegate.on_ws_connection_close, code, reason or None)
+            self._context.run(delegate.on_ws_connection_close, *self.ending())
         except Exception as error:
             self._log(error)
         self._delegate = None
