@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike
 
     from tornadoish.httputil.headers import HTTPHeaders
-    from tornadoish.httputil.observing import Observer
     from tornadoish.httputil.startline import RequestStartLine, ResponseStartLine
 
 
@@ -29,9 +28,9 @@ class HTTPServerConnectionDelegate:
 
     __slots__ = ()
 
-    #: who is told of what a server does for this delegate, beside its own observers, as they are
-    #: when the server is made (ours alone, not Tornado's)
-    observers: Sequence[Observer] = ()
+    #: who is told of what a server does for this delegate (each an :class:`Observer`), beside its own
+    #: observers, as they are when the server is made (ours alone, not Tornado's)
+    observers: Sequence[Any] = ()
 
     def start_request(
         self, server_conn: object, request_conn: HTTPConnection
