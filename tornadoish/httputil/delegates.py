@@ -28,7 +28,7 @@ class HTTPServerConnectionDelegate:
 
     __slots__ = ()
 
-    #: who is told of what a server does for this delegate (each an :class:`Observer`), beside its own
+    #: who is told of what a server does for this delegate (each an ``Observer``), beside its own
     #: observers, as they are when the server is made (ours alone, not Tornado's)
     observers: Sequence[Any] = ()
 
