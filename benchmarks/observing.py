@@ -19,6 +19,7 @@ from processes import Cpus
 
 NOTES = {
     "off": "no observer",
+    "nothing": "an observer that is told and does nothing",
     "combined": "access log, Apache's Combined format",
     "text": "access log, format text",
     "json": "access log, format json",

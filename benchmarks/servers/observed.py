@@ -78,8 +78,20 @@ def tracing(sampled: bool) -> Observer:
     return Tracing(TracerProvider(sampler=ALWAYS_ON if sampled else ALWAYS_OFF))
 
 
+def nothing() -> Observer:
+    """Is told, and does nothing."""
+    from tornadoish.httputil import Exchange, Observer
+
+    class Nothing(Observer):
+        def ended(self, exchange: Exchange) -> None:
+            pass
+
+    return Nothing()
+
+
 PATTERN = '%a %{ms}T %m %U %s %b "%{X-Request-Id}i" "%{Content-Type}o" %R'
 KINDS: dict[str, Callable[[], Observer]] = {
+    "nothing": nothing,
     "combined": lambda: access_log("combined"),
     "text": lambda: access_log("text"),
     "json": lambda: access_log("json"),

@@ -83,9 +83,11 @@ async def test_durations(metrics: Metrics, read: Read) -> None:
         exchange._route, exchange.status = "/", 200
         exchange.begun, exchange.finished = 0.0, seconds
         exchanges.append(exchange)
-    metrics.take(exchanges[:2])
-    metrics.push()
-    metrics.take(exchanges[2:])
+    for exchange in exchanges[:2]:
+        metrics.ended(exchange)
+    metrics.flush()
+    for exchange in exchanges[2:]:
+        metrics.ended(exchange)
     bounds = {"0.0025": 0, "0.005": 2, "0.01": 3, "7.5": 3, "10.0": 4, "+Inf": 5}
     for bound, count in bounds.items():
         labels = {"method": "GET", "route": "/", "le": bound}

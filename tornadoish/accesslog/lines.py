@@ -1,8 +1,7 @@
 """LineHandler: writes whole lines, many at a time, to a file or a stream.
 
-A handler of :mod:`logging` like any other; an ``AccessLog`` whose logger has no others gives it all
-the lines of one round of the event loop at once. Several processes may write to one target: no line
-is torn apart.
+A handler of :mod:`logging` like any other; an ``AccessLog`` whose logger has no others gives it
+many at once. Several processes may write to one target: no line is torn apart.
 """
 
 from __future__ import annotations

@@ -1,19 +1,19 @@
 """AccessLog: the observer that writes a line for each exchange.
 
-The lines of one round of the event loop are made and written together.
+A line is made when its exchange has ended, and written with others a twentieth of a second later at
+the latest.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from tornadoish.accesslog.json_lines import JSONLine
 from tornadoish.accesslog.lines import LineHandler
 from tornadoish.accesslog.patterns import compile_pattern
 from tornadoish.httpserver.batching import BatchObserver
 from tornadoish.httputil import Exchange
-from tornadoish.log import app_log
 
 #: Apache's formats of these names
 COMMON = '%h %l %u %t "%r" %s %b'
@@ -22,6 +22,9 @@ COMBINED = '%h %l %u %t "%r" %s %b "%{Referer}i" "%{User-Agent}i"'
 TEXT = COMBINED + " in=%I time=%D first=%^FB %{ended}x"
 
 LOGGER = "tornadoish.access"
+#: lines that are written together at the most, and how long one waits for others
+_MOST = 256
+_SECONDS = 0.05
 
 #: makes the line of an exchange
 Format = Callable[[Exchange], str]
@@ -61,7 +64,8 @@ class AccessLog(BatchObserver):
         logger: logging.Logger | None = None,
         skip: Callable[[Exchange], bool] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(_SECONDS)
+        self._lines: list[str] = []
         self.logger = logging.getLogger(LOGGER) if logger is None else logger
         self._format = formatter(format) if isinstance(format, str) else format
         self._skip = skip
@@ -70,16 +74,19 @@ class AccessLog(BatchObserver):
             skip is not None or not isinstance(format, str) or (format == "json" or "%R" in format)
         )
 
-    def take(self, exchanges: Sequence[Exchange]) -> None:
-        if not self.logger.isEnabledFor(logging.INFO):
+    def ended(self, exchange: Exchange) -> None:
+        if self._skip is not None and self._skip(exchange):
             return
-        if self._skip is not None:
-            exchanges = [exchange for exchange in exchanges if not self._skip(exchange)]
-        try:
-            lines = list(map(self._format, exchanges))
-        except Exception:  # somebody's own: the lines of the others are none the worse
-            lines = self._lines_one_by_one(exchanges)
-        if not lines:
+        lines = self._lines
+        lines.append(self._format(exchange))
+        if len(lines) == 1:
+            self._flush_later()
+        elif len(lines) >= _MOST:
+            self.flush()
+
+    def take(self) -> None:
+        lines, self._lines = self._lines, []
+        if not lines or not self.logger.isEnabledFor(logging.INFO):
             return
         handlers = self._line_handlers()
         if handlers is not None:
@@ -91,15 +98,6 @@ class AccessLog(BatchObserver):
             logger.handle(
                 logger.makeRecord(logger.name, logging.INFO, __file__, 0, line, (), None, "access")
             )
-
-    def _lines_one_by_one(self, exchanges: Sequence[Exchange]) -> list[str]:
-        lines: list[str] = []
-        for exchange in exchanges:
-            try:
-                lines.append(self._format(exchange))
-            except Exception:
-                app_log.error("No log line for %s", exchange.start_line, exc_info=True)
-        return lines
 
     def _line_handlers(self) -> list[LineHandler] | None:
         """The handlers that our lines come to, if all of them take lines as they are."""

@@ -1,49 +1,56 @@
-"""BatchObserver: an observer that looks at exchanges a round of the event loop at a time.
+"""BatchObserver: an observer that gathers what it is told, and deals with it now and then.
 
-The code for it need not be brought into the processor's caches for each exchange, and what can be
-added up is: that halves the cost. Nothing waits longer than that, so no more can be lost than one
-round's. Made for ``tornadoish.accesslog`` and ``tornadoish.metrics``.
+What is written goes out many lines at a time, what is added up is handed on as one sum: that takes
+away most of what it costs. Exchanges are not kept for it, for the garbage collector would look at
+all that hangs on them. Made for ``tornadoish.accesslog`` and ``tornadoish.metrics``.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import atexit
+import weakref
 
-from tornadoish.httputil import Exchange, Observer
+from tornadoish.httputil import Observer
 from tornadoish.log import app_log
-
-#: exchanges that are looked at together at the most
-_MOST = 256
 
 
 class BatchObserver(Observer):
-    """Subclasses write :meth:`take`. If they want the route of an exchange, they set
-    ``wants_request``, and it will be there."""
+    """Subclasses gather, call :meth:`_flush_later` when that is the first since the last time, and
+    write :meth:`take`.
 
-    def __init__(self) -> None:
-        self._exchanges: list[Exchange] = []
+    :param seconds: between gathering and dealing with it; so much can be lost by a process that is
+        killed. At the end of a process all is dealt with.
+    """
 
-    def ended(self, exchange: Exchange) -> None:
-        if self.wants_request:
-            exchange.route  # noqa: B018 - it will not be known any more
-        exchanges = self._exchanges
-        if not exchanges:
-            asyncio.get_running_loop().call_soon(self.flush)
-        elif len(exchanges) >= _MOST:
-            self.flush()
-            exchanges = self._exchanges
-        exchanges.append(exchange)
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        atexit.register(_flush, weakref.ref(self))
+
+    def _flush_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._timer is None or loop is not self._loop:
+            self._loop = loop
+            self._timer = loop.call_later(self._seconds, self.flush)
 
     def flush(self) -> None:
-        """Look at what has not been looked at yet."""
-        exchanges, self._exchanges = self._exchanges, []
-        if exchanges:
-            try:
-                self.take(exchanges)
-            except Exception:
-                app_log.error("Uncaught exception in an observer", exc_info=True)
+        """Deal with what there is."""
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+        try:
+            self.take()
+        except Exception:
+            app_log.error("Uncaught exception in an observer", exc_info=True)
 
-    def take(self, exchanges: Sequence[Exchange]) -> None:
-        """These have ended, in this order; at least one."""
+    def take(self) -> None:
+        """Deal with what has been gathered, if anything has."""
         raise NotImplementedError
+
+
+def _flush(reference: weakref.ref[BatchObserver]) -> None:
+    observer = reference()
+    if observer is not None:
+        observer.flush()

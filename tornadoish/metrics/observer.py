@@ -6,10 +6,7 @@ nothing that a peer can choose freely becomes a label.
 
 from __future__ import annotations
 
-import asyncio
-import atexit
 import math
-import weakref
 from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
@@ -29,9 +26,8 @@ METHODS = frozenset(
 )
 
 #: between two times that counts are handed on
-PUSH_SECONDS = 0.5
+_SECONDS = 0.5
 
-_DETACHED = Ended.DETACHED
 _DONE = Ended.DONE
 
 
@@ -78,7 +74,7 @@ class Metrics(BatchObserver):
         namespace: str = "tornadoish",
         buckets: Sequence[float] = DURATION_BUCKETS,
     ) -> None:
-        super().__init__()
+        super().__init__(_SECONDS)
         prometheus = import_extra("prometheus_client", "metrics")
         self.registry = prometheus.REGISTRY if registry is None else registry
         common: dict[str, Any] = {"namespace": namespace, "registry": self.registry}
@@ -114,16 +110,12 @@ class Metrics(BatchObserver):
         # what counting does, and in one of several processes each time some calls of the system.
         self._bounds = [*buckets, math.inf]
         self._tallies: dict[tuple[str, str, int], _Tally] = {}
-        self._bytes = [0, 0]  # in, out
         self._counts = {"connections": 0, "websockets": 0}
         self._open = {"active": 0, "idle": 0, "detached": 0, "websockets": 0}
-        self._pushing: asyncio.TimerHandle | None = None
-        atexit.register(_push_last, weakref.ref(self))
 
     def collect(self) -> Any:
         """The registry, up to date (:class:`Source`)."""
         self.flush()
-        self.push()
         return self.registry
 
     # -- Observer
@@ -131,7 +123,7 @@ class Metrics(BatchObserver):
     def connection_opened(self, connection: object) -> None:
         self._counts["connections"] += 1
         self._open["idle"] += 1
-        self._push_later()
+        self._flush_later()
 
     def connection_closed(self, connection: object, detached: Exchange | None) -> None:
         if detached is None:
@@ -140,24 +132,40 @@ class Metrics(BatchObserver):
             self._open["detached"] -= 1
             if _is_websocket(detached):
                 self._open["websockets"] -= 1
-        self._push_later()
+        self._flush_later()
 
     def waiting(self, exchange: Exchange) -> None:
         self._open["active"] += 1
         self._open["idle"] -= 1
-        self._push_later()
+        self._flush_later()
 
     def ended(self, exchange: Exchange) -> None:
-        super().ended(exchange)
+        line = exchange.start_line
+        key = (OTHER if line is None else line.method, exchange.route, exchange.status)
+        tally = self._tallies.get(key) or self._learn(key)
+        duration = exchange.finished - exchange.begun
+        tally.count += 1
+        tally.seconds += duration
+        tally.buckets[bisect_left(self._bounds, duration)] += 1
+        tally.bytes_in += exchange.bytes_in
+        tally.bytes_out += exchange.bytes_out
+        if self._timer is None:
+            self._flush_later()
         if exchange.waits:
             self._open["active"] -= 1
             self._open["idle"] += 1
-        if exchange.ended is _DETACHED:
-            self._open["idle"] -= 1
-            self._open["detached"] += 1
-            if _is_websocket(exchange):
-                self._counts["websockets"] += 1
-                self._open["websockets"] += 1
+        if exchange.ended is not _DONE:
+            self._ended_otherwise(exchange)
+
+    def _ended_otherwise(self, exchange: Exchange) -> None:
+        if exchange.ended is not Ended.DETACHED:
+            self._unfinished.labels(exchange.ended.value).inc()
+            return
+        self._open["idle"] -= 1
+        self._open["detached"] += 1
+        if _is_websocket(exchange):
+            self._counts["websockets"] += 1
+            self._open["websockets"] += 1
 
     def limit_reached(self, name: str) -> None:
         self._limits.labels(name).inc()
@@ -165,26 +173,7 @@ class Metrics(BatchObserver):
     def draining(self) -> None:
         self._draining.set(1)
 
-    # -- BatchObserver
-
-    def take(self, exchanges: Sequence[Exchange]) -> None:
-        tallies, bounds = self._tallies, self._bounds
-        bytes_in = bytes_out = 0
-        for exchange in exchanges:
-            line = exchange.start_line
-            key = (OTHER if line is None else line.method, exchange.route, exchange.status)
-            tally = tallies.get(key) or self._learn(key)
-            duration = exchange.finished - exchange.begun
-            tally.count += 1
-            tally.seconds += duration
-            tally.buckets[bisect_left(bounds, duration)] += 1
-            bytes_in += exchange.bytes_in
-            bytes_out += exchange.bytes_out
-            if exchange.ended is not _DONE and exchange.ended is not _DETACHED:
-                self._unfinished.labels(exchange.ended.value).inc()
-        self._bytes[0] += bytes_in
-        self._bytes[1] += bytes_out
-        self._push_later()
+    # -- handing on
 
     def _learn(self, key: tuple[str, str, int]) -> _Tally:
         """Make a tally for a key that was not there before."""
@@ -199,26 +188,14 @@ class Metrics(BatchObserver):
             tally = self._tallies[key] = _Tally(requests, durations, len(self._bounds))
         return tally
 
-    # -- handing on
-
-    def _push_later(self) -> None:
-        if self._pushing is None:
-            loop = asyncio.get_running_loop()
-            self._pushing = loop.call_later(PUSH_SECONDS, self.push)
-
-    def push(self) -> None:
-        """Hand on what has been counted; done by itself every half a second in which there is
-        something, at the end of the process, and before anything is served from here."""
-        if self._pushing is not None:
-            self._pushing.cancel()
-            self._pushing = None
+    def take(self) -> None:
         for tally in self._tallies.values():
             if tally.count:
+                if tally.bytes_in:
+                    self._bytes_in.inc(tally.bytes_in)
+                if tally.bytes_out:
+                    self._bytes_out.inc(tally.bytes_out)
                 tally.push()
-        for counter, amount in zip((self._bytes_in, self._bytes_out), self._bytes, strict=True):
-            if amount:
-                counter.inc(amount)
-        self._bytes = [0, 0]
         for counter, name in ((self._connections, "connections"), (self._websockets, "websockets")):
             if self._counts[name]:
                 counter.inc(self._counts[name])
@@ -231,12 +208,14 @@ class Metrics(BatchObserver):
 class _Tally:
     """What has been counted of requests that are alike."""
 
-    __slots__ = ("buckets", "count", "durations", "requests", "seconds")
+    __slots__ = (
+        "buckets", "bytes_in", "bytes_out", "count", "durations", "requests", "seconds",
+    )  # fmt: skip
 
     def __init__(self, requests: Any, durations: Any, buckets: int) -> None:
         self.requests = requests
         self.durations = durations
-        self.count = 0
+        self.count = self.bytes_in = self.bytes_out = 0
         self.seconds = 0.0
         self.buckets = [0] * buckets
 
@@ -247,15 +226,9 @@ class _Tally:
         for bucket, count in zip(self.durations._buckets, self.buckets, strict=True):
             if count:
                 bucket.inc(count)
-        self.count, self.seconds = 0, 0.0
+        self.count = self.bytes_in = self.bytes_out = 0
+        self.seconds = 0.0
         self.buckets = [0] * len(self.buckets)
-
-
-def _push_last(reference: weakref.ref[Metrics]) -> None:
-    metrics = reference()
-    if metrics is not None:
-        metrics.flush()
-        metrics.push()
 
 
 def _is_websocket(exchange: Exchange) -> bool:
