@@ -19,7 +19,9 @@ def app(act: Act, *, accept: bool = False, **options: Any) -> ASGIContainer:
         if scope["type"] != "websocket":
             raise ValueError(scope["type"])
         if accept:
-            assert await receive() == CONNECT
+            event = await receive()
+            if event != CONNECT:
+                raise ValueError(event)
             await send(ACCEPT)
         await act(scope, receive, send)
 

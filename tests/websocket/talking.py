@@ -184,6 +184,7 @@ class Notes(list[Any]):
     async def has(self, note: Any) -> None:
         """Wait until ``note`` is there."""
         async with asyncio.timeout(PATIENCE):
-            while note not in self:
+            # By type, too: -bb compares no bytes with text.
+            while not any(type(one) is type(note) and one == note for one in self):
                 self._more.clear()
                 await self._more.wait()
