@@ -174,16 +174,22 @@ async def test_limits_and_drain(serve: Serve, metrics: Metrics, read: Read) -> N
     assert read("draining") == 1
 
 
-async def test_one_for_several_servers(serve: Serve, metrics: Metrics, read: Read) -> None:
+async def test_one_for_several_servers(
+    serve: Serve, metrics: Metrics, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for _ in range(2):
         served = await serve(App(), observers=[metrics])
         async with Client.connect(served.port) as client:
             await client.send(get())
             await client.response()
     assert read("requests_total", method="GET", route="", status="200") == 2
+    registered: list[object] = []
+    monkeypatch.setattr("atexit.register", lambda *what: registered.append(what))
     with pytest.raises(ValueError):
         Metrics(metrics.registry)
+    assert registered == [], "what could not be made has nothing to hand on"
     Metrics(metrics.registry, namespace="other")
+    assert len(registered) == 1
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,6 @@ class Metrics(BatchObserver):
         namespace: str = "tornadoish",
         buckets: Sequence[float] = DURATION_BUCKETS,
     ) -> None:
-        super().__init__(_SECONDS)
         prometheus = import_extra("prometheus_client", "metrics")
         self.registry = prometheus.REGISTRY if registry is None else registry
         common: dict[str, Any] = {"namespace": namespace, "registry": self.registry}
@@ -112,6 +111,7 @@ class Metrics(BatchObserver):
         self._tallies: dict[tuple[str, str, int], _Tally] = {}
         self._counts = {"connections": 0, "websockets": 0}
         self._open = {"active": 0, "idle": 0, "detached": 0, "websockets": 0}
+        super().__init__(_SECONDS)  # nothing can fail any more
 
     def collect(self) -> Any:
         """The registry, up to date (:class:`Source`)."""
