@@ -189,6 +189,7 @@ def test_in_a_terminal(tmp_path: Path, more: str, how: str) -> None:
     (tmp_path / "hello.py").write_text(APP)
     words = [sys.executable, "-m", "tornadoish", "hello:make_app", "--port=0", more]
     root = Command.environment({"TERM": "xterm"})
+    root.pop("PYTHONUNBUFFERED", None)  # with it nothing is left to be written at the end
     pid, terminal_fd = pty.fork()
     if pid == 0:
         os.chdir(tmp_path)

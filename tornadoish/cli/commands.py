@@ -20,7 +20,7 @@ from tornadoish.cli.running import Job, carry_out
 from tornadoish.cli.serving import loop_of
 from tornadoish.cli.settings import Options, Settings
 from tornadoish.cli.sources import Command, from_keywords, from_words, put_together
-from tornadoish.cli.terminal import complain
+from tornadoish.cli.terminal import complain, let_go
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -39,6 +39,8 @@ def main(words: Sequence[str] | None = None) -> int:
         return error.status
     except KeyboardInterrupt:
         return _INTERRUPTED
+    finally:
+        let_go()
 
 
 def _main(words: list[str]) -> int:
@@ -93,7 +95,7 @@ def run(app: object, **options: Unpack[Options]) -> None:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        pass
+        let_go()
     else:
         raise RuntimeError(
             "run() makes an event loop, and one runs here: use `async with HTTPServer(app)`"

@@ -59,3 +59,18 @@ def complain(message: str) -> None:
     paint = Paint(sys.stderr)
     visible = "".join(char if char.isprintable() else repr(char)[1:-1] for char in message)
     print(f"{paint('bold', 'tornadoish')}: {paint('red', 'error')}: {visible}", file=sys.stderr)
+
+
+def let_go() -> None:
+    """At the end: what a closed terminal did not take any more is dropped. Python would try it once
+    more, and end with a status of its own (120)."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+        except ValueError:  # closed
+            pass
