@@ -95,7 +95,7 @@ def run(app: object, **options: Unpack[Options]) -> None:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        let_go()
+        pass
     else:
         raise RuntimeError(
             "run() makes an event loop, and one runs here: use `async with HTTPServer(app)`"
