@@ -281,8 +281,13 @@ async def test_a_worker_that_drains_by_itself_is_followed_at_once(supervised: Su
 async def test_a_worker_is_replaced_after_so_many_requests(supervised: Supervised) -> None:
     await supervised.start(policy={"max_requests": 300})
     pids = await supervised.pids()
+
+    def is_replaced(pid: int) -> bool:
+        lines = supervised.said().splitlines()
+        return any(f"(pid {pid})" in line and "it is replaced" in line for line in lines)
+
     async with supervised.load().running() as load:
-        await until(lambda: supervised.said().count("it is replaced") >= 2)
+        await until(lambda: all(map(is_replaced, pids)))
     assert load.lost == []
     assert not pids & await supervised.all_serve()
 
