@@ -41,8 +41,12 @@ async def site_of(serve: Serve, post: Body, **options: Any) -> Site:
 
 def descriptors() -> set[str]:
     """What is open, but for sockets."""
-    names = {os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if
-             os.path.lexists(f"/proc/self/fd/{fd}")}  # fmt: skip
+    names: set[str] = set()
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            names.add(os.readlink(f"/proc/self/fd/{fd}"))
+        except FileNotFoundError:  # a thread has closed it meanwhile
+            pass
     return {name for name in names if name.startswith("/")}
 
 
