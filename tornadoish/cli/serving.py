@@ -32,6 +32,7 @@ from tornadoish.metrics import Metrics
 from tornadoish.netutil import CertificateStore
 from tornadoish.supervisor import Figures, Notifier, WorkerLink
 from tornadoish.util import import_extra
+from tornadoish.web import Application
 
 # A worker that is replaced has time: idle connections of proxies may ask once more, and are told by
 # the answer that they end. To close one as a request is sent on it would lose that.
@@ -267,7 +268,10 @@ class Service:
 
     async def _drain_server(self, server: HTTPServer) -> None:
         if self._link is not None and self._link.replaced:
-            # Another worker accepts already. Whoever asks whether we are ready is to meet that one.
+            # Another worker accepts already. Whoever asks whether we are ready is to meet that one,
+            # or is told what that one would say.
+            if isinstance(server.request_callback, Application):
+                server.request_callback.is_replaced = True
             await server.stop_accepting()
             await server.drain(self._grace, race=min(_UNHURRIED_SECONDS, self._grace))
         else:
