@@ -65,9 +65,10 @@ def let_go() -> None:
     """At the end: what a closed terminal did not take any more is dropped. Python would try it once
     more, and end with a status of its own (120)."""
     for stream in (sys.stdout, sys.stderr):
+        if stream is None:  # pythonw
+            continue
         try:
-            if stream is not None:
-                stream.flush()
+            stream.flush()
         except OSError:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, stream.fileno())
