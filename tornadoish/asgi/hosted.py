@@ -11,11 +11,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from enum import Enum
 from functools import partial
 from time import time
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from tornadoish.asgi.types import Event, Scope
@@ -35,6 +35,9 @@ from tornadoish.web.bodies import PulledBody
 from tornadoish.web.foreign import BODYLESS, answer_error, fields_of_answer, log_request
 from tornadoish.web.static.sending import send_file
 from tornadoish.web.tasks import run_in_task
+
+_Stage = TypeVar("_Stage", bound=Enum)
+_Step = TypeVar("_Step")
 
 #: What an application may send beside the usual events, if it looks for it in its scope.
 EXTENSIONS = (
@@ -78,7 +81,11 @@ class HostedRequest(HTTPMessageDelegate):
         self._trailers: HTTPHeaders | None = None  # if the application means to send some
 
     def __repr__(self) -> str:
-        return f"<HostedRequest {self.request.method} {self.request.uri}: {self.stage.value}>"
+        return f"<HostedRequest {self._what}: {self.stage.value}>"
+
+    @property
+    def _what(self) -> str:
+        return f"{self.request.method} {self.request.uri}"
 
     # -- HTTPMessageDelegate
 
@@ -126,22 +133,14 @@ class HostedRequest(HTTPMessageDelegate):
         try:
             await self._run_application(self)
         except Exception as error:
-            if not (self.stage is Stage.GONE and is_about_the_end(error)):
-                app_log.log(
-                    logging.INFO if self.stage is Stage.GONE else logging.ERROR,
-                    "Uncaught exception in an ASGI application: %s %s (%s)",
-                    self.request.method, self.request.uri, self.stage.value, exc_info=True,
-                )  # fmt: skip
+            log_failure(self._what, self.stage, error, gone=self.stage is Stage.GONE)
         except BaseException:
             if self.stage is not Stage.COMPLETE:
                 self._connection.abort()
             raise
         else:
             if self.stage not in (Stage.COMPLETE, Stage.GONE):
-                app_log.error(
-                    "The ASGI application has ended without an answer (%s): %s %s",
-                    self.stage.value, self.request.method, self.request.uri,
-                )  # fmt: skip
+                log_silence(self._what, self.stage)
         finally:
             self._body.let_go()
         self.give_up(500)
@@ -182,20 +181,12 @@ class HostedRequest(HTTPMessageDelegate):
         """
         if self.stage is Stage.GONE:
             raise StreamClosedError()
-        kind = event["type"]
-        step = _STEPS.get((kind, self.stage))
-        if step is None:
-            raise RuntimeError(f"Unexpected ASGI event {kind!r}: {self.stage.value}")
-        await step(self, event)
+        await step_of(_STEPS, event, self.stage)(self, event)
 
     # -- the steps of an answer
 
     async def _send_start(self, event: Event) -> None:
-        status = event["status"]
-        if not isinstance(status, int) or not 200 <= status <= 999:
-            raise ValueError(f"Not the status of an answer: {status!r}")
-        self._headers = checked(fields_of_answer, event.get("headers", ()))
-        self._status = status
+        self._status, self._headers = head_of_answer(event)
         if event.get("trailers"):
             self._trailers = HTTPHeaders()
         self.stage = Stage.STARTED
@@ -306,6 +297,29 @@ _STEPS: dict[tuple[str, Stage], Callable[[HostedRequest, Event], Awaitable[None]
 _running: set[asyncio.Task[None]] = set()
 
 
+def step_of(steps: Mapping[tuple[str, _Stage], _Step], event: Event, stage: _Stage) -> _Step:
+    """What is to be done about what an application sends at this stage.
+
+    :raises RuntimeError: this is not the time for that event.
+    """
+    kind = event["type"]
+    step = steps.get((kind, stage))
+    if step is None:
+        raise RuntimeError(f"Unexpected ASGI event {kind!r}: {stage.value}")
+    return step
+
+
+def head_of_answer(event: Event) -> tuple[int, HTTPHeaders]:
+    """Status and fields of an answer.
+
+    :raises ValueError: some that must not be sent.
+    """
+    status = event["status"]
+    if not isinstance(status, int) or not 200 <= status <= 999:
+        raise ValueError(f"Not the status of an answer: {status!r}")
+    return status, checked(fields_of_answer, event.get("headers") or ())
+
+
 def checked(take: Callable[[list[tuple[str, str]]], Any], pairs: Iterable[Any]) -> Any:
     """What ``take`` makes of fields in bytes.
 
@@ -323,14 +337,29 @@ def _add_all(headers: HTTPHeaders, pairs: list[tuple[str, str]]) -> None:
         headers.add(name, value)
 
 
-def is_about_the_end(error: BaseException | None) -> bool:
+def log_failure(what: str, stage: Enum, error: Exception, *, gone: bool) -> None:
+    """An application has raised ``error``. If the client is ``gone``, that is likely to be why."""
+    if not (gone and _is_about_the_end(error)):
+        app_log.log(
+            logging.INFO if gone else logging.ERROR,
+            "Uncaught exception in an ASGI application: %s (%s)",
+            what, stage.value, exc_info=error,
+        )  # fmt: skip
+
+
+def log_silence(what: str, stage: Enum) -> None:
+    """An application has ended, and somebody waits for its answer, or the rest of it."""
+    app_log.error("The ASGI application has ended without an answer (%s): %s", stage.value, what)
+
+
+def _is_about_the_end(error: BaseException | None) -> bool:
     """Whether it says no more than that the client is gone, which is nobody's mistake."""
     if isinstance(error, BaseExceptionGroup):
-        return all(map(is_about_the_end, error.exceptions))
+        return all(map(_is_about_the_end, error.exceptions))
     return error is not None and (
         isinstance(error, StreamClosedError)
-        or is_about_the_end(error.__cause__)
-        or is_about_the_end(error.__context__)
+        or _is_about_the_end(error.__cause__)
+        or _is_about_the_end(error.__context__)
     )
 
 

@@ -10,16 +10,21 @@ application has received, and ``send`` returns when there is room for more.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from enum import Enum
 from typing import Any, cast
 
-from tornadoish.asgi.hosted import checked, is_about_the_end, scope_of
+from tornadoish.asgi.hosted import (
+    checked,
+    head_of_answer,
+    log_failure,
+    log_silence,
+    scope_of,
+    step_of,
+)
 from tornadoish.asgi.types import ASGIApp, Event, Scope
 from tornadoish.httputil import HTTPHeaders, HTTPMessageDelegate, HTTPServerRequest, responses
 from tornadoish.iostream import IOStream, StreamClosedError
-from tornadoish.log import app_log
 from tornadoish.web import Application
 from tornadoish.web.foreign import BODYLESS, HOP_BY_HOP, fields_of_answer
 from tornadoish.web.tasks import run_in_task
@@ -147,10 +152,6 @@ class _Handler(WebSocketHandler):
         if self._socket is not None and self._socket.our_code is None:
             self._socket.our_code = code or NORMAL
 
-    def on_close(self) -> None:
-        if self._socket is not None:
-            self._socket.over()
-
 
 class HostedSocket:
     """One WebSocket: the ``receive`` and ``send`` of the application.
@@ -180,7 +181,11 @@ class HostedSocket:
         self._disconnect: Event = {}
 
     def __repr__(self) -> str:
-        return f"<HostedSocket {self._handler.request.uri}: {self.stage.value}>"
+        return f"<HostedSocket {self._what}: {self.stage.value}>"
+
+    @property
+    def _what(self) -> str:
+        return f"WebSocket {self._handler.request.uri}"
 
     # -- what the handler tells
 
@@ -212,29 +217,19 @@ class HostedSocket:
 
     async def run(self, application: ASGIApp, state: dict[str, Any]) -> None:
         """Run the application to its end, which is that of the WebSocket, too."""
-        handler = self._handler
-        scope = socket_scope_of(handler.request, state, self._offered)
+        scope = socket_scope_of(self._handler.request, state, self._offered)
         code = NORMAL
         try:
             await application(scope, self.receive, self.send)
         except Exception as error:
             code = INTERNAL_ERROR
-            gone = self.stage is Stage.GONE
-            if not (gone and is_about_the_end(error)):
-                app_log.log(
-                    logging.INFO if gone else logging.ERROR,
-                    "Uncaught exception in an ASGI application: WebSocket %s (%s)",
-                    handler.request.uri, self.stage.value, exc_info=True,
-                )  # fmt: skip
+            log_failure(self._what, self.stage, error, gone=self.stage is Stage.GONE)
         except BaseException:
             self._end(INTERNAL_ERROR)
             raise
         else:
             if self.stage in (Stage.ASKED, Stage.REFUSING):
-                app_log.error(
-                    "The ASGI application has ended without an answer (%s): WebSocket %s",
-                    self.stage.value, handler.request.uri,
-                )  # fmt: skip
+                log_silence(self._what, self.stage)
         self._end(code)
 
     def _end(self, code: int) -> None:
@@ -276,11 +271,7 @@ class HostedSocket:
         """
         if self.stage is Stage.GONE:
             raise StreamClosedError()
-        kind = event["type"]
-        step = _STEPS.get((kind, self.stage))
-        if step is None:
-            raise RuntimeError(f"Unexpected ASGI event {kind!r}: {self.stage.value}")
-        await step(self, event)
+        await step_of(_STEPS, event, self.stage)(self, event)
 
     async def _accept(self, event: Event) -> None:
         subprotocol = event.get("subprotocol") or None
@@ -320,10 +311,7 @@ class HostedSocket:
         self.over()
 
     async def _answer(self, event: Event) -> None:
-        status = event["status"]
-        if not isinstance(status, int) or not 200 <= status <= 999:
-            raise ValueError(f"Not the status of an answer: {status!r}")
-        fields: HTTPHeaders = checked(fields_of_answer, event.get("headers") or ())
+        status, fields = head_of_answer(event)
         self._handler.set_status(status, responses.get(status, ""))
         self._handler._headers = fields
         self.status = status
