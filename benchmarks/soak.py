@@ -264,11 +264,17 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--requests", type=int, default=20_000, help="a round (%(default)s)")
     parser.add_argument("--connections", type=int, default=500, help="at once (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=4, help="(%(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="of what is sent (%(default)s)")
     parser.add_argument(
         "--seconds", type=float, default=5.0, help="of the server's bounds (%(default)s)"
     )
+    add_options(parser)
+    return parser.parse_args(argv)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What every soak may be told."""
+    parser.add_argument("--rounds", type=int, default=4, help="(%(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of what is sent (%(default)s)")
     parser.add_argument(
         "--growth", type=float, default=2.0, metavar="MIB",
         help=f"of memory allowed in each round behind the first {WARM_UP_ROUNDS} (%(default)s)",
@@ -277,20 +283,15 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--limit", type=float, default=3600.0, help="seconds for all of it (%(default)s)"
     )
     parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="uvloop")
-    return parser.parse_args(argv)
 
 
-def main() -> int:
-    """Start the server, run all rounds, say what was wrong."""
-    options = parse()
+def carry_out(kind: type[Soak], options: argparse.Namespace, script: str, *words: str) -> int:
+    """Start the server, run all rounds, say what was wrong. Returned is the exit status."""
     port = free_port()
-    command = [
-        str(HERE / "servers" / "soak_app.py"), str(port),
-        "--seconds", str(options.seconds), "--loop", options.loop,
-    ]  # fmt: skip
+    command = [str(HERE / "servers" / script), str(port), "--loop", options.loop, *words]
     try:
         with running(command, port, None, HERE.parent) as pid:
-            soak = Soak(options, pid, port)
+            soak = kind(options, pid, port)
             faults = asyncio.run(asyncio.wait_for(soak.run(), options.limit))
     except (ServerError, OSError, WrongAnswerError) as error:  # a timeout is an OSError
         faults = [f"not ended: {type(error).__name__} {error}"]
@@ -301,4 +302,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    told = parse()
+    sys.exit(carry_out(Soak, told, "soak_app.py", "--seconds", str(told.seconds)))

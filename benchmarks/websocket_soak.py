@@ -16,16 +16,14 @@ import struct
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from processes import HOST, ServerError, free_port, running
-from soak import CASE_SECONDS, Round, Soak, Tally
+from processes import HOST
+from soak import CASE_SECONDS, Round, Soak, Tally, add_options, carry_out
 from soak_cases import ABORTED, BAD, GOOD, Case
 from soak_client import WrongAnswerError
 from websocket_client import frame
 
-HERE = Path(__file__).resolve().parent
 OPENING_AT_ONCE = 200
 ECHOES = ("plain", "coroutine", "iterating", "compressing")
 
@@ -236,32 +234,12 @@ class WebSocketSoak(Soak):
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--connections", type=int, default=5_000, help="a round (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=4, help="(%(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="of what is sent (%(default)s)")
-    parser.add_argument("--growth", type=float, default=2.0, metavar="MIB", help="as of soak.py")
-    parser.add_argument("--limit", type=float, default=3600.0, help="seconds for all of it")
-    parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="uvloop")
+    add_options(parser)
     options = parser.parse_args()
     options.requests = options.connections
     options.seconds = 2.0
     return options
 
 
-def main() -> int:
-    options = parse()
-    port = free_port()
-    script = str(HERE / "servers" / "websocket_soak_app.py")
-    try:
-        with running([script, str(port), "--loop", options.loop], port, None, HERE.parent) as pid:
-            soak = WebSocketSoak(options, pid, port)
-            faults = asyncio.run(asyncio.wait_for(soak.run(), options.limit))
-    except (ServerError, OSError, WrongAnswerError) as error:
-        faults = [f"not ended: {type(error).__name__} {error}"]
-    for fault in faults:
-        print(fault)
-    print("FAILED" if faults else "passed")
-    return 1 if faults else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(carry_out(WebSocketSoak, parse(), "websocket_soak_app.py"))

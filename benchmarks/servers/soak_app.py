@@ -14,7 +14,7 @@ import os
 import socket
 import zlib
 from collections import Counter
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -266,15 +266,19 @@ async def main(port: int, seconds: float, log: CountingLog) -> None:
     await asyncio.Event().wait()
 
 
+def run_counted(main: Callable[[CountingLog], Any], loop: str) -> None:
+    """Run ``main`` on that loop, with all that is logged counted."""
+    log = CountingLog()
+    logging.basicConfig(level=logging.INFO, handlers=[log])
+    logging.captureWarnings(True)
+    with asyncio.Runner(loop_factory=loop_factory() if loop == "uvloop" else None) as runner:
+        runner.run(main(log))
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("port", type=int)
     parser.add_argument("--seconds", type=float, default=5.0, help="of each bound (%(default)s)")
     parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="uvloop")
     options = parser.parse_args()
-    counted = CountingLog()
-    logging.basicConfig(level=logging.INFO, handlers=[counted])
-    logging.captureWarnings(True)
-    factory = loop_factory() if options.loop == "uvloop" else None
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(main(options.port, options.seconds, counted))
+    run_counted(lambda log: main(options.port, options.seconds, log), options.loop)

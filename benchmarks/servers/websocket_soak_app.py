@@ -9,11 +9,9 @@ import argparse
 import asyncio
 import contextlib
 import ctypes
-import logging
 from typing import Any
 
-from serving import loop_factory
-from soak_app import KEPT_IN_TABLES, CountingLog, CountingServer, PlannedError, Stats
+from soak_app import KEPT_IN_TABLES, CountingLog, CountingServer, PlannedError, Stats, run_counted
 
 from tornadoish.http1.limits import Limits
 from tornadoish.web import Application
@@ -132,9 +130,4 @@ if __name__ == "__main__":
     parser.add_argument("port", type=int)
     parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="uvloop")
     options = parser.parse_args()
-    counted = CountingLog()
-    logging.basicConfig(level=logging.INFO, handlers=[counted])
-    logging.captureWarnings(True)
-    factory = loop_factory() if options.loop == "uvloop" else None
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(main(options.port, counted))
+    run_counted(lambda log: main(options.port, log), options.loop)

@@ -1,4 +1,4 @@
-"""benchmarks/soak.py, reduced: real processes, a few thousand requests, and nothing left behind."""
+"""The soaks of benchmarks/, reduced: real processes, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -11,36 +11,29 @@ import pytest
 
 from .running import ROOT
 
-LIMIT = 240  # seconds for all of it; it takes about 12
+LIMIT = 240  # seconds for all of it; the first takes about 12, the second 25
 REDUCED = {
-    "requests": 700,
-    "connections": 50,
-    "rounds": 3,
-    "seconds": 2,
-    "growth": 4,  # so few requests do not fill the allocator's pools
-    "limit": LIMIT,
+    "soak.py": {
+        "requests": 700,
+        "connections": 50,
+        "rounds": 3,
+        "seconds": 2,
+        "growth": 4,  # so few requests do not fill the allocator's pools
+    },
+    "websocket_soak.py": {"connections": 200, "rounds": 2},
 }
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
-@pytest.mark.parametrize(
-    "loop",
-    [
-        pytest.param(
-            "asyncio",
-            marks=pytest.mark.xfail(
-                strict=False, reason="asyncio logs what is written to a connection that was reset"
-            ),
-        ),
-        "uvloop",
-    ],
-)
-def test_it_stays_whole(loop: str) -> None:
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("program", REDUCED)
+def test_nothing_is_left(program: str, loop: str) -> None:
     if loop == "uvloop" and importlib.util.find_spec("uvloop") is None:
         pytest.skip("uvloop is not installed")
-    options = [f"--{name}={value}" for name, value in {**REDUCED, "loop": loop}.items()]
-    command = [sys.executable, str(ROOT / "benchmarks" / "soak.py"), *options]
+    told = {**REDUCED[program], "loop": loop, "limit": LIMIT}
+    command = [sys.executable, str(ROOT / "benchmarks" / program)]
+    command += [f"--{name}={value}" for name, value in told.items()]
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, timeout=LIMIT + 40, cwd=ROOT
     )
