@@ -352,6 +352,8 @@ def test_an_argument_of_run_that_there_is_not() -> None:
         from_keywords({"port": "x"})
     with pytest.raises(CommandError, match="expected a text or a number"):
         from_keywords({"host": [None]})
+    with pytest.raises(CommandError, match="must not hold a NUL"):
+        from_keywords({"unix": "\0name"})
     path = Path("a.pem")
     assert from_keywords({"tls_cert": path, "reload_dir": [path]}) == {
         "tls_cert": "a.pem", "reload_dir": ("a.pem",)

@@ -88,11 +88,18 @@ def test_a_port_in_use_is_told_with_whose_it_is(attempt: Try) -> None:
          "the password in hello.py is not that of the key"),
         ("localhost.pem", "localhost.key", ["--tls-client-ca=hello.py"],
          "--tls-client-ca hello.py holds no certificate in PEM"),
+        ("localhost.pem", "localhost.key", ["--tls-client-ca=none"],
+         "--tls-client-ca none: No such file or directory"),
+        ("example.pem", "encrypted.key", ["--tls-password-file=none"],
+         "--tls-password-file none: No such file or directory"),
+        ("example.pem", "encrypted.key", ["--tls-password-file=latin-1"],
+         "the password in latin-1 is not that of the key"),
     ],
 )  # fmt: skip
 def test_certificates_that_cannot_be_used(
-    attempt: Try, cert: str, key: str, more: list[str], said: str
+    attempt: Try, tmp_path: Path, cert: str, key: str, more: list[str], said: str
 ) -> None:
+    (tmp_path / "latin-1").write_text("geheim: ü\n", "latin-1")
     words = [f"--tls-cert={CERTS / cert}", *([f"--tls-key={CERTS / key}"] if key else []), *more]
     status, error = attempt("--port=0", *words)
     assert status == 78

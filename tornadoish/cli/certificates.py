@@ -21,20 +21,17 @@ def load_certificates(settings: Settings) -> CertificateStore | None:
     """
     if settings.tls_cert is None:
         return None
-    unreadable = _unreadable(settings)
-    if unreadable:
-        raise CommandError(unreadable, CONFIGURATION)
     options: dict[str, Any] = {
         "certfile": settings.tls_cert,
         "keyfile": settings.tls_key,
         "alpn_protocols": ["http/1.1"],
     }
-    if settings.tls_password_file:
-        options["password"] = Path(settings.tls_password_file).read_text("utf-8").rstrip("\r\n")
     if settings.tls_client_ca:
         options["ca_certs"] = settings.tls_client_ca
         options["cert_reqs"] = ssl.CERT_REQUIRED
     try:
+        if settings.tls_password_file:
+            options["password"] = Path(settings.tls_password_file).read_bytes().rstrip(b"\r\n")
         return CertificateStore(options)
     except (OSError, ValueError) as error:  # SSLError is an OSError
         raise CommandError(why_not(error, settings), CONFIGURATION) from None

@@ -28,7 +28,7 @@ def text(value: str) -> str:
     """Anything, but not nothing."""
     if not value:
         raise ValueError("must not be empty")
-    if "\0" in value[1:]:
+    if "\0" in value:
         raise ValueError("must not hold a NUL")
     return value
 

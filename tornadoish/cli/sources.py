@@ -161,7 +161,7 @@ def _from_directory(option: Option, value: Any, directory: Path) -> Any:
     if isinstance(value, tuple):
         return tuple(str(directory / one) for one in value)
     # An abstract Unix socket is no file.
-    return value if value.startswith(("@", "\0")) else str(directory / value)
+    return value if value.startswith("@") else str(directory / value)
 
 
 # -- values
