@@ -11,13 +11,13 @@ import argparse
 import asyncio
 import logging
 import random
-import socket
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from nowhere import connect
+
 from tornadoish.httpserver import HTTPServer
-from tornadoish.iostream import IOStream
 from tornadoish.web import Application, ContentEncoding, RequestHandler
 from tornadoish.web.conditional import etag_of
 
@@ -51,24 +51,6 @@ def best(work: Callable[[], object], seconds: float = 0.2) -> float:
     return least * 1e6
 
 
-class Nowhere(asyncio.Transport):
-    """Takes all that is written."""
-
-    def write(self, data: Any) -> None: ...
-    def is_closing(self) -> bool:
-        return False
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return default
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def abort(self) -> None: ...
-    def pause_reading(self) -> None: ...
-    def resume_reading(self) -> None: ...
-
-
 def connection(body: bytes, *, fresh: bool = False, **settings: Any) -> Callable[[], None]:
     """A function that has one request answered."""
     numbers: Iterator[int] = iter(range(1 << 40))
@@ -78,9 +60,7 @@ def connection(body: bytes, *, fresh: bool = False, **settings: Any) -> Callable
             self.write(b"%08d" % next(numbers) + body[8:] if fresh else body)
 
     server = HTTPServer(Application([("/", Handler)], log_function=lambda _: None, **settings))
-    stream = IOStream(socket.socketpair()[0])
-    stream.connection_made(Nowhere())
-    server.handle_stream(stream, ("127.0.0.1", 1))
+    stream = connect(server)
     return lambda: stream.data_received(REQUEST)
 
 

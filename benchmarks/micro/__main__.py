@@ -22,7 +22,7 @@ def timed(tree: Path, seconds: float) -> dict[str, float]:
     """The layers of the package in ``tree``, in a process of its own."""
     done = subprocess.run(
         [sys.executable, str(HERE / "layers.py"), str(seconds)],
-        env={**os.environ, "PYTHONPATH": str(tree)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tree), str(HERE.parent)])},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:

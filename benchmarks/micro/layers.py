@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import socket
 import sys
 import time
 from collections.abc import Callable
 from typing import Any
+
+from nowhere import connect, open_stream
 
 from tornadoish.buffer import ReceiveBuffer
 from tornadoish.http1.limits import Limits
@@ -37,24 +38,6 @@ BROWSER = (
 BATCH = 50
 
 Work = Callable[[], object]
-
-
-class Nowhere(asyncio.Transport):
-    """Takes all that is written."""
-
-    def write(self, data: Any) -> None: ...
-    def is_closing(self) -> bool:
-        return False
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return default
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def abort(self) -> None: ...
-    def pause_reading(self) -> None: ...
-    def resume_reading(self) -> None: ...
 
 
 class Plain(RequestHandler):
@@ -84,12 +67,6 @@ class Taker:
     def end_of_input(self) -> None: ...
     def stream_closed(self) -> None: ...
     def deadline_passed(self) -> None: ...
-
-
-def _stream() -> IOStream:
-    stream = IOStream(socket.socketpair()[0])
-    stream.connection_made(Nowhere())
-    return stream
 
 
 def reading(data: bytes, *, repeated: bool) -> Work:
@@ -166,7 +143,7 @@ def writing() -> Work:
 
 
 def streaming() -> Work:
-    stream = _stream()
+    stream = open_stream()
     stream.set_receiver(Taker(stream))
     return lambda: stream.data_received(b"x")
 
@@ -174,9 +151,7 @@ def streaming() -> Work:
 def whole(data: bytes, rules: list[Any] | None = None, count: int = 1) -> Work:
     """A whole request, or as many as are pipelined in one read."""
     application = Application(rules or [("/.*", Plain)], log_function=lambda handler: None)
-    server = HTTPServer(application)
-    stream = _stream()
-    server.handle_stream(stream, ("127.0.0.1", 1))
+    stream = connect(HTTPServer(application))
     return lambda: stream.data_received(data * count)
 
 
