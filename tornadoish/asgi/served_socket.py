@@ -12,6 +12,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable
 from contextvars import copy_context
+from enum import Enum
 from types import TracebackType
 from typing import Any
 
@@ -54,6 +55,15 @@ _PARAMETERS = Parameters(
 _ANSWER = HTTP1ConnectionParameters(max_body_size=sys.maxsize)
 
 
+class Stage(Enum):
+    """How far it has come."""
+
+    ASKED = "the application has not answered"
+    REFUSED = "another answer is passed on, or has been"
+    OPEN = "messages are passed on"
+    GONE = "the client is"
+
+
 class ServedSocket(HTTPMessageDelegate):
     """One WebSocket. It hears the answer to its handshake, and then the messages of the application
     (it is the delegate of its WebSocketConnection).
@@ -81,18 +91,19 @@ class ServedSocket(HTTPMessageDelegate):
         self._send = send
         self._clock = clock
         self._answers = "websocket.http.response" in (scope.get("extensions") or {})
-        self._gone = False  # the client is: it is told nothing any more
-        self._refused = False  # by another answer, which has begun
-        self._piece = b""  # of its body, the last that has come
+        self._stage = Stage.ASKED
+        self._piece = b""  # of the body of another answer, the last that has come
         self._stream = IOStream()  # our end
         self._serving: HTTP1ServerConnection | None = None  # the other one
         self._opening: ClientOpening | None = None
         self._request: HTTP1Connection | None = None
         self._agreed: tuple[Agreed, HTTPHeaders] | None = None
-        self._connection: WebSocketConnection | None = None
         loop = asyncio.get_running_loop()
-        self._open: asyncio.Future[WebSocketConnection] = loop.create_future()
+        self._connection: asyncio.Future[WebSocketConnection] = loop.create_future()
         self._over = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<ServedSocket {self._target}: {self._stage.value}>"
 
     async def run(self) -> None:
         """Shake hands, and pass on, until either side has closed."""
@@ -109,11 +120,11 @@ class ServedSocket(HTTPMessageDelegate):
             await self._connect()
             listening = asyncio.ensure_future(self._listen())
             await self._shake_hands(opening, headers)
-            if self._connection is not None:
+            if self._connection.done():
                 await self._over.wait()
-                await self._close(self._connection)
+                await self._close(self._connection.result())
         except BaseException:
-            if self._serving is not None and self._connection is None:
+            if self._serving is not None and not self._connection.done():
                 self._serving.cut()
             raise
         finally:
@@ -124,7 +135,7 @@ class ServedSocket(HTTPMessageDelegate):
 
     async def _tell(self, event: Event) -> None:
         """Tell the client something, through the host; unless it is gone."""
-        if not self._gone:
+        if self._stage is not Stage.GONE:
             try:
                 await self._send(event)
             except OSError:  # ASGI, 2.4
@@ -178,7 +189,7 @@ class ServedSocket(HTTPMessageDelegate):
         await request.read_response(self)
         if self._agreed is not None:
             await self._accept(*self._agreed)
-        elif not (self._refused or self._gone):
+        elif self._stage is Stage.ASKED:
             await self._refuse(500)  # it has closed the connection
 
     async def _accept(self, agreed: Agreed, headers: HTTPHeaders) -> None:
@@ -187,13 +198,16 @@ class ServedSocket(HTTPMessageDelegate):
         if agreed.subprotocol is not None:
             accept["subprotocol"] = agreed.subprotocol
         await self._tell(accept)
+        if self._stage is not Stage.ASKED:
+            return  # the client has gone meanwhile
+        self._stage = Stage.OPEN
         size = _PARAMETERS.max_message_size
         protocol = Protocol(True, max_message_size=size, buffer=self._stream.buffer)
-        connection = self._connection = WebSocketConnection(
+        connection = WebSocketConnection(
             self._stream, protocol, _PARAMETERS, self, copy_context(), agreed.subprotocol
         )
         connection.start()
-        self._open.set_result(connection)
+        self._connection.set_result(connection)
 
     # -- HTTPMessageDelegate: what the application answers
 
@@ -210,8 +224,8 @@ class ServedSocket(HTTPMessageDelegate):
                 self._agreed = self._opening.check(code, headers), headers
             except HandshakeError as error:
                 app_log.error("Not a handshake: %s", error.message)
-        elif code >= 200:
-            self._refused = True
+        elif code >= 200 and self._stage is Stage.ASKED:
+            self._stage = Stage.REFUSED
             return self._send_answer(code, headers)
         return None
 
@@ -222,7 +236,7 @@ class ServedSocket(HTTPMessageDelegate):
         return self._send_piece(last, True) if last else None
 
     def finish(self) -> Awaitable[None] | None:
-        return self._send_piece(self._piece, False) if self._refused else None
+        return self._send_piece(self._piece, False) if self._stage is Stage.REFUSED else None
 
     def on_connection_close(self) -> None:
         """What has come of its answer is all: ``run`` sees to that."""
@@ -256,7 +270,7 @@ class ServedSocket(HTTPMessageDelegate):
         try:
             while (event := await self._receive())["type"] != "websocket.disconnect":
                 # Before it is open nothing but a disconnect should come; whatever else does, waits.
-                connection = await asyncio.shield(self._open)
+                connection = await asyncio.shield(self._connection)
                 if event["type"] == "websocket.receive":
                     await self._pass_on(event, connection)
         except Exception:
@@ -271,11 +285,13 @@ class ServedSocket(HTTPMessageDelegate):
             pass  # the application has closed, and hears no more
 
     def _client_gone(self, event: Event) -> None:
-        self._gone = True
-        connection = self._connection
-        if connection is None:
+        before, self._stage = self._stage, Stage.GONE
+        if before is Stage.GONE:
+            return
+        if before is not Stage.OPEN:
             self._stream.abort()
             return
+        connection = self._connection.result()
         code, reason = event.get("code"), event.get("reason") or ""
         if code is not None and may_be_sent(code):
             connection.close(code, reason if len(reason.encode()) <= MAX_REASON else "")
