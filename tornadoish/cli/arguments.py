@@ -36,10 +36,8 @@ def _parser() -> _Parser:
     for option in OPTIONS:
         settings: dict[str, Any] = {"dest": option.name, "default": argparse.SUPPRESS}
         if option.shape is Shape.FLAG:
-            parser.add_argument(option.flag, action="store_const", const=True, **settings)
-            if option.off:
-                no = f"--no-{option.key}"
-                parser.add_argument(no, action="store_const", const=False, **settings)
+            for flag, const in zip(option.flags, (True, False), strict=False):
+                parser.add_argument(flag, action="store_const", const=const, **settings)
         else:
             action = "store" if option.shape is Shape.ONE else "append"
             parser.add_argument(option.flag, action=action, metavar=option.metavar, **settings)
@@ -64,7 +62,7 @@ def read_words(words: Sequence[str]) -> Words:
 def _not_understood(word: str, app: str | None) -> str:
     if word.startswith("-"):
         name = word.partition("=")[0]
-        known = [flag for option in OPTIONS for flag in (option.flag,)]
-        hint = did_you_mean(name, [*known, "--help", "--version", "--no-access-log"])
+        known = [flag for option in OPTIONS for flag in option.flags]
+        hint = did_you_mean(name, [*known, "--help", "--version"])
         return f"there is no option {name}{hint or ' (see tornadoish --help)'}"
     return f"one application at a time: {app!r} is one, {word!r} is too much"

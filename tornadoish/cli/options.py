@@ -7,7 +7,6 @@ documentation; ``Settings`` has the defaults. Adding an option is a line here an
 from __future__ import annotations
 
 import enum
-import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from dataclasses import fields as fields_of
@@ -57,6 +56,11 @@ class Option:
         return f"--{self.key}"
 
     @property
+    def flags(self) -> tuple[str, ...]:
+        """The words that it is given by: what says yes, and what says no where there is that."""
+        return (self.flag, f"--no-{self.key}") if self.off else (self.flag,)
+
+    @property
     def usage(self) -> str:
         if self.off:
             return f"--[no-]{self.key}"
@@ -81,10 +85,7 @@ class Option:
     def arguments(self, value: Any) -> Iterator[str]:
         """The words of a command line that stand for ``value``."""
         if self.shape is Shape.FLAG:
-            if value:
-                yield self.flag
-            elif self.off:
-                yield f"--no-{self.key}"
+            yield from self.flags[:1] if value else self.flags[1:]
         elif self.shape is Shape.PAIRS:
             for name, bound in value.items():
                 yield f"{self.flag}={kinds.limit_as_text(name, bound)}"
@@ -234,8 +235,3 @@ BY_NAME = {option.name: option for option in OPTIONS}
 def as_arguments(given: dict[str, Any]) -> list[str]:
     """The words of a command line that say what ``given`` (names of fields and values) says."""
     return [word for name, value in given.items() for word in BY_NAME[name].arguments(value)]
-
-
-def as_command(words: list[str]) -> str:
-    """Words as one would type them."""
-    return shlex.join(words)

@@ -221,9 +221,9 @@ def _check(settings: Settings) -> None:
         for name in ("tls_key", "tls_password_file", "tls_client_ca"):
             if getattr(settings, name):
                 raise CommandError(f"{BY_NAME[name].flag} needs --tls-cert, the certificate")
-    if not settings.workers or settings.reload:
+    if not (settings.workers or settings.reload):
         for name in ("max_requests", "max_memory"):
-            if getattr(settings, name) and not settings.reload:
+            if getattr(settings, name):
                 raise CommandError(
                     f"{BY_NAME[name].flag} replaces workers, and there are none: add --workers=1"
                 )

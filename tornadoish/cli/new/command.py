@@ -100,4 +100,4 @@ def _tell(directory: Path, written: list[Path]) -> None:
         ("tornadoish --reload", "http://127.0.0.1:8888"),
         ("pytest", ""),
     ):
-        print(f"  {paint('green', command):<{35 if paint('green', '') else 26}}  {why}".rstrip())
+        print(f"  {paint('green', command)}{' ' * (26 - len(command))}  {why}".rstrip())
