@@ -1,8 +1,9 @@
-"""A host of ASGI applications within the test: it does as it is told, and checks the contract."""
+"""Hosts of ASGI applications within the test: they do as they are told, and check the contract."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 from tornadoish.asgi import ASGIApplication, Event, Scope
@@ -17,15 +18,15 @@ def piece(data: bytes = b"", more: bool = False) -> Event:
     return {"type": "http.request", "body": data, "more_body": more}
 
 
-class Host:
-    """One request to ``application``. Its events are those of ``incoming``, in order; when these
-    are over, receiving waits for more (``host.incoming.put_nowait``)."""
+class AnyHost:
+    """One connection scope for ``application``. Its events are those of ``incoming``, in order;
+    when these are over, receiving waits for more."""
 
     def __init__(
         self,
         application: Any,
-        *incoming: Event,
-        method: str = "GET",
+        incoming: Iterable[Event],
+        *,
         path: str = "/",
         headers: dict[str, str] | None = None,
         fields: list[tuple[bytes, bytes]] | None = None,
@@ -44,10 +45,8 @@ class Host:
             named = {"host": "a", **(headers or {})}
             fields = [(name.encode(), value.encode()) for name, value in named.items()]
         self.scope: Scope = {
-            "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
             "http_version": "1.1",
-            "method": method,
             "path": path,
             "raw_path": path.encode(),
             "query_string": b"",
@@ -56,9 +55,8 @@ class Host:
             "extensions": {name: {} for name in extensions},
             **scope,
         }
-        self.incoming: asyncio.Queue[Event] = asyncio.Queue()
-        for event in incoming or (piece(),):
-            self.incoming.put_nowait(event)
+        self.incoming: asyncio.Queue[Event | Exception] = asyncio.Queue()
+        self.client(*incoming)
         self.received = 0
         #: what the application has sent
         self.sent: list[Event] = []
@@ -67,11 +65,18 @@ class Host:
         self.takes.set()
         #: what sending raises
         self.error: Exception | None = None
-        self._task: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    def client(self, *events: Event | Exception) -> None:
+        """The client sends these, or goes; or receiving raises."""
+        for event in events:
+            self.incoming.put_nowait(event)
 
     async def receive(self) -> Event:
         event = await self.incoming.get()
         self.received += 1
+        if isinstance(event, Exception):
+            raise event
         return event
 
     async def send(self, event: Event) -> None:
@@ -81,25 +86,34 @@ class Host:
         self.sent.append(dict(event))
 
     def start(self) -> asyncio.Task[None]:
-        self._task = asyncio.create_task(
-            self._application(self.scope, self.receive, self.send)  # type: ignore[arg-type]
-        )
-        return self._task
+        self.task = asyncio.create_task(self._application(self.scope, self.receive, self.send))
+        return self.task
+
+    def check(self) -> None:
+        """The contract was kept."""
+        if self.checked is not None:
+            assert self.checked.violations == []
+            assert [each for each in self.checked.delegates if each.state != "ended"] == []
+
+
+class Host(AnyHost):
+    """One request; without events one that has no body."""
+
+    def __init__(self, application: Any, *incoming: Event, **options: Any) -> None:
+        options = {"type": "http", "method": "GET", **options}
+        super().__init__(application, incoming or (piece(),), **options)
 
     async def run(self) -> Host:
         """Let it answer, to its end."""
         async with asyncio.timeout(PATIENCE):
-            await (self._task or self.start())
+            await (self.task or self.start())
         self.check()
         return self
 
     def check(self) -> None:
-        """The contract was kept."""
-        if self.checked is None:
-            return
-        assert self.checked.violations == []
-        assert [each for each in self.checked.delegates if each.state != "ended"] == []
-        assert self.checked.calls[-1] == "on_close"
+        super().check()
+        if self.checked is not None:
+            assert self.checked.calls[-1] == "on_close"
 
     # -- what was sent
 

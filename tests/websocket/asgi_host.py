@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from web.asgi_host import AnyHost
 from web.serving import PATIENCE
 
-from tornadoish.asgi import ASGIApplication, Event, Scope
-from tornadoish.testing import CheckedServerDelegate, check_message_delegate
+from tornadoish.asgi import Event
 
-CONNECT: Event = {"type": "websocket.connect"}
+from .asgi_apps import CONNECT
 
 
 def text(message: str) -> Event:
@@ -26,84 +26,32 @@ def disconnect(code: int | None = None, reason: str | None = None) -> Event:
     return event
 
 
-class SocketHost:
-    """One WebSocket to ``application``, whose client has connected. What it sends then is put into
-    ``incoming``; what it is sent is in ``sent``."""
+class SocketHost(AnyHost):
+    """One WebSocket, whose client has connected. What it sends then is put into ``incoming``; what
+    it is sent is in ``sent``."""
 
-    def __init__(
-        self,
-        application: Any,
-        *incoming: Event,
-        path: str = "/",
-        headers: dict[str, str] | None = None,
-        fields: list[tuple[bytes, bytes]] | None = None,
-        extensions: tuple[str, ...] = ("websocket.http.response",),
-        check: bool = True,
-        **scope: Any,
-    ) -> None:
-        # Only a router is told of a root_path as a router is, and a function has no delegates.
-        self.checked: CheckedServerDelegate | None = None
-        if check:
-            application = self.checked = check_message_delegate(application)
-        self._application = ASGIApplication(application)
-        if fields is None:
-            named = {"host": "a", **(headers or {})}
-            fields = [(name.encode(), value.encode()) for name, value in named.items()]
-        self.scope: Scope = {
+    def __init__(self, application: Any, *incoming: Event, **options: Any) -> None:
+        options = {
             "type": "websocket",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": "1.1",
-            "path": path,
-            "raw_path": path.encode(),
-            "query_string": b"",
-            "headers": fields,
-            "client": ("192.0.2.1", 1234),
             "subprotocols": [],
-            "extensions": {name: {} for name in extensions},
-            **scope,
+            "extensions": ("websocket.http.response",),
+            **options,
         }
-        self.incoming: asyncio.Queue[Event | Exception] = asyncio.Queue()
-        for event in (CONNECT, *incoming):
-            self.incoming.put_nowait(event)
-        self.received = 0
-        #: what the application has sent, and whether there is more of it
-        self.sent: list[Event] = []
-        self._more = asyncio.Event()
-        #: cleared, it keeps senders waiting
-        self.takes = asyncio.Event()
-        self.takes.set()
-        #: what sending raises
-        self.error: Exception | None = None
-        self.task: asyncio.Task[None] | None = None
+        super().__init__(application, (CONNECT, *incoming), **options)
+        self._more = asyncio.Event()  # it has been sent something more
         self._before: set[asyncio.Task[Any]] = set()
-
-    def client(self, *events: Event | Exception) -> None:
-        """The client sends these, or goes."""
-        for event in events:
-            self.incoming.put_nowait(event)
 
     def time_passes(self, seconds: float) -> None:
         """For the clock of the connections in memory."""
         self._application._clock.sweep(asyncio.get_running_loop().time() + seconds)
 
-    async def receive(self) -> Event:
-        event = await self.incoming.get()
-        self.received += 1
-        if isinstance(event, Exception):
-            raise event
-        return event
-
     async def send(self, event: Event) -> None:
-        await self.takes.wait()
-        if self.error is not None:
-            raise self.error
-        self.sent.append(dict(event))
+        await super().send(event)
         self._more.set()
 
     def start(self) -> asyncio.Task[None]:
         self._before = asyncio.all_tasks()
-        self.task = asyncio.create_task(self._application(self.scope, self.receive, self.send))
-        return self.task
+        return super().start()
 
     async def has_sent(self, count: int) -> list[Event]:
         """Wait until so much was sent."""
@@ -135,7 +83,5 @@ class SocketHost:
             if self.checked is not None:
                 while self.checked.calls[-1:] not in ([], ["on_close"]):
                     await asyncio.sleep(0)
-        if self.checked is not None:
-            assert self.checked.violations == []
-            assert [each for each in self.checked.delegates if each.state != "ended"] == []
+        self.check()
         return self
