@@ -13,7 +13,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, TextIO
 
 access_log = logging.getLogger("tornado.access")
 """One line per finished request."""
@@ -36,15 +36,29 @@ def _escape_unprintable(text: str) -> str:
     return _UNPRINTABLE.sub(lambda match: repr(match[0])[1:-1], text)
 
 
-def _stderr_supports_color() -> bool:
-    """Whether standard error is a terminal that knows colours and whose user wants them."""
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether somebody looks at what is written to a stream (ours alone, not Tornado's). A terminal
+    that was closed is none any more."""
+    try:
+        return stream is not None and stream.isatty()  # None: pythonw
+    except (AttributeError, ValueError):  # a bare substitute, or closed
+        return False
+
+
+def knows_colours(stream: TextIO | None) -> bool:
+    """Whether a stream is a terminal that knows colours and whose user wants them (ours alone)."""
     # Windows sets no TERM; https://no-color.org lets the user say no.
     if os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb":
         return False
+    return is_terminal(stream)
+
+
+def message_of(record: logging.LogRecord) -> str:
+    """The record's message; never raises for one that does not fit its arguments (ours alone)."""
     try:
-        return sys.stderr.isatty()
-    except (AttributeError, ValueError):  # None (pythonw), a bare substitute, or closed
-        return False
+        return record.getMessage()
+    except Exception as error:  # a broken log call must not end a request
+        return f"Bad message ({error!r}): {record.msg!r} % {record.args!r}"
 
 
 class LogFormatter(logging.Formatter):
@@ -81,7 +95,7 @@ class LogFormatter(logging.Formatter):
     ) -> None:
         super().__init__(fmt, datefmt, style)
         self._colors: dict[int, str] = {}
-        if color and _stderr_supports_color():
+        if color and knows_colours(sys.stderr):
             for level, number in colors.items():
                 # ECMA-48 SGR; 0 to 7 in the short form that every terminal knows.
                 code = f"3{number}" if number < 8 else f"38;5;{number}"
@@ -89,11 +103,7 @@ class LogFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as text; never raises for a message that does not fit its arguments."""
-        try:
-            message = record.getMessage()
-        except Exception as error:  # a broken log call must not end a request
-            message = f"Bad message ({error!r}): {record.msg!r} % {record.args!r}"
-        record.message = _escape_unprintable(message)
+        record.message = _escape_unprintable(message_of(record))
         record.asctime = self.formatTime(record, self.datefmt)
         color = self._colors.get(record.levelno, "")
         record.__dict__.update(color=color, end_color="\x1b[0m" if color else "")

@@ -15,7 +15,7 @@ from tornadoish.accesslog.texts import escaped
 from tornadoish.cli.settings import Settings
 from tornadoish.cli.terminal import Paint
 from tornadoish.httputil import Ended, Exchange, Observer
-from tornadoish.log import access_log
+from tornadoish.log import access_log, is_terminal
 
 _LONGEST = 120  # characters of a target
 _UNITS = ((1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "kB"))
@@ -32,7 +32,7 @@ def access_observers(settings: Settings) -> list[Observer]:
         logger.propagate = False
         logger.addHandler(LineHandler())
     format: str | Format = settings.log_format
-    if format == "text" and _is_terminal():
+    if format == "text" and is_terminal(sys.stdout):
         format = TerminalLine()
     return [AccessLog(format)]
 
@@ -42,10 +42,6 @@ def _silence_handlers() -> None:
     so, and has said where or what."""
     if access_log.level == logging.NOTSET and not access_log.handlers:
         access_log.setLevel(logging.CRITICAL + 1)
-
-
-def _is_terminal() -> bool:
-    return sys.stdout is not None and sys.stdout.isatty()
 
 
 class TerminalLine:

@@ -14,7 +14,7 @@ from typing import Any
 
 from tornadoish.cli.settings import Settings
 from tornadoish.cli.terminal import has_colours
-from tornadoish.log import LogFormatter
+from tornadoish.log import LogFormatter, is_terminal, message_of
 
 # Their names are Tornado's, by which applications know them; people need not read them.
 _OUR_NAMES = "tornado."
@@ -29,9 +29,8 @@ class TextFormatter(LogFormatter):
     """
 
     def __init__(self, worker: int | None = None) -> None:
-        on_terminal = sys.stderr is not None and sys.stderr.isatty()
         format = "%(color)s%(asctime)s %(word)-8s%(end_color)s%(who)s%(message)s"
-        super().__init__(format, "%H:%M:%S" if on_terminal else "", color=False)
+        super().__init__(format, "%H:%M:%S" if is_terminal(sys.stderr) else "", color=False)
         if has_colours(sys.stderr):
             self._colors = {level: f"\x1b[3{code}m" for level, code in self.DEFAULT_COLORS.items()}
         self._worker = "" if worker is None else f"[{worker}] "
@@ -54,15 +53,11 @@ class JSONFormatter(logging.Formatter):
         self._worker = worker
 
     def format(self, record: logging.LogRecord) -> str:
-        try:
-            message = record.getMessage()
-        except Exception as error:  # a broken log call must not end a request
-            message = f"Bad message ({error!r}): {record.msg!r} % {record.args!r}"
         fields: dict[str, Any] = {
             "time": iso_time(record),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": message,
+            "message": message_of(record),
             "pid": record.process,
         }
         if self._worker is not None:

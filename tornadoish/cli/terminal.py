@@ -11,30 +11,22 @@ import shutil
 import sys
 from typing import TextIO
 
+from tornadoish.log import is_terminal, knows_colours
+
 _WIDEST = 100  # columns; longer lines are hard to read
 _CODES = {"bold": "1", "red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2"}
 
 
 def has_colours(stream: TextIO | None) -> bool:
     """Whether what is written to ``stream`` may be coloured."""
-    if os.environ.get("NO_COLOR"):
-        return False
-    if os.environ.get("FORCE_COLOR"):
+    if os.environ.get("FORCE_COLOR") and not os.environ.get("NO_COLOR"):
         return True
-    if stream is None or os.environ.get("TERM", "dumb") == "dumb":
-        return False
-    try:
-        return stream.isatty()
-    except ValueError:  # closed
-        return False
+    return knows_colours(stream)
 
 
 def has_terminal() -> bool:
-    """Whether somebody looks at what we say. A terminal that was closed is none any more."""
-    try:
-        return sys.stderr is not None and sys.stderr.isatty()
-    except ValueError:  # closed
-        return False
+    """Whether somebody looks at what we say."""
+    return is_terminal(sys.stderr)
 
 
 class Paint:
