@@ -188,3 +188,11 @@ class Notes(list[Any]):
             while not any(type(one) is type(note) and one == note for one in self):
                 self._more.clear()
                 await self._more.wait()
+
+    async def cancellation(self, event: asyncio.Event | None = None) -> None:
+        """Be at something until ``event``, or for ever, and note it if that is cancelled."""
+        try:
+            await (event or asyncio.Event()).wait()
+        except asyncio.CancelledError:
+            self("cancelled")
+            raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import Any
 
@@ -217,11 +216,7 @@ async def test_a_server_that_stops_cuts_what_goes_on(
 
     async def act(scope: Scope, receive: Receive, send: Send) -> None:
         notes("begun")
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            notes("cancelled")
-            raise
+        await notes.cancellation()
 
     monkeypatch.setattr(hosted_socket, "END_SECONDS", 0 if opened else 1000)
     talk = await serve(app(act, accept=opened))

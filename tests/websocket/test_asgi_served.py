@@ -269,11 +269,7 @@ async def test_the_client_goes_before_it_is_answered(notes: Notes, cancels: bool
 
     async def prepare(self: Any) -> None:
         notes("begun")
-        try:
-            await go_on.wait()
-        except asyncio.CancelledError:
-            notes("cancelled")
-            raise
+        await notes.cancellation(go_on)
 
     host = SocketHost(
         handling(
@@ -487,11 +483,7 @@ async def test_a_handler_has_its_time_when_the_client_has_gone(notes: Notes) -> 
 @pytest.mark.parametrize("code", [1000, 1006])
 async def test_what_goes_on_is_cancelled_when_the_client_goes(notes: Notes, code: int) -> None:
     async def on_message(self: Any, message: str) -> None:
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            notes("cancelled")
-            raise
+        await notes.cancellation()
 
     host = SocketHost(noting(notes, on_message=on_message, cancel_on_close=True), text("a"))
     await host.opened()
@@ -546,11 +538,7 @@ async def test_a_host_that_gives_up(notes: Notes, opened: bool) -> None:
     async def prepare(self: Any) -> None:
         notes("begun")
         if not opened:
-            try:
-                await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                notes("cancelled")
-                raise
+            await notes.cancellation()
 
     host = SocketHost(noting(notes, prepare=prepare))
     task = host.start()

@@ -272,11 +272,7 @@ async def test_a_coroutine_without_a_client(serve: Serve, notes: Notes) -> None:
 
         async def on_message(self, message: str) -> None:
             notes("begin")
-            try:
-                await event.wait()
-            except asyncio.CancelledError:
-                notes("cancelled")
-                raise
+            await notes.cancellation(event)
             notes("end")
 
         def on_close(self) -> None:
@@ -371,15 +367,18 @@ async def test_control_hooks_may_be_coroutines(serve: Serve, notes: Notes) -> No
     ]  # fmt: skip
 
 
-async def test_a_control_hook_is_over_before_the_next_call(serve: Serve, notes: Notes) -> None:
-    class Hooks(Slow):
-        async def on_ping(self, data: bytes) -> None:
-            notes(data)
-            await self.go_on.acquire()
-            notes("end")
+class SlowPings(Slow):
+    """Is at a ping, too, until it is told to go on."""
 
-    raw = await (await serve([("/", Hooks, {"notes": notes})])).raw()
-    handler: Hooks = notes.handler  # type: ignore[attr-defined]
+    async def on_ping(self, data: bytes) -> None:
+        self.notes(data)
+        await self.go_on.acquire()
+        self.notes("end")
+
+
+async def test_a_control_hook_is_over_before_the_next_call(serve: Serve, notes: Notes) -> None:
+    raw = await (await serve([("/", SlowPings, {"notes": notes})])).raw()
+    handler: SlowPings = notes.handler  # type: ignore[attr-defined]
     raw.text("a")
     await notes.has(("begin", "a"))
     raw.frames(frame(PING, "1"), frame(TEXT, "b"), frame(PING, "2"), close_frame(4000))
@@ -401,14 +400,8 @@ async def test_a_control_hook_is_over_before_the_next_call(serve: Serve, notes: 
 
 
 async def test_the_end_is_told_behind_a_control_hook(serve: Serve, notes: Notes) -> None:
-    class Hooks(Slow):
-        async def on_ping(self, data: bytes) -> None:
-            notes(data)
-            await self.go_on.acquire()
-            notes("end")
-
-    raw = await (await serve([("/", Hooks, {"notes": notes})])).raw()
-    handler: Hooks = notes.handler  # type: ignore[attr-defined]
+    raw = await (await serve([("/", SlowPings, {"notes": notes})])).raw()
+    handler: SlowPings = notes.handler  # type: ignore[attr-defined]
     raw.text("a")
     raw.frames(frame(PING, "1"))
     await notes.has(b"1")

@@ -460,11 +460,7 @@ async def test_a_handler_s_own_way_to_drain(serve: Serve, notes: Notes) -> None:
 
         async def on_message(self, message: str | bytes) -> None:
             notes("begin")
-            try:
-                await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                notes("cancelled")
-                raise
+            await notes.cancellation()
 
         def on_drain(self) -> None:
             if self.get_argument("fails", ""):
@@ -490,11 +486,7 @@ async def test_draining_what_never_ends(serve: Serve, notes: Notes) -> None:
 
     class Endless(Noting):
         async def open(self) -> None:  # type: ignore[override]
-            try:
-                await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                notes("cancelled")
-                raise
+            await notes.cancellation()
 
     talk = await serve([("/", Endless, {"notes": notes})])
     raw = await talk.raw()
@@ -515,11 +507,7 @@ async def test_draining_what_was_lost_before(
     class Endless(Noting):
         async def on_message(self, message: str | bytes) -> None:
             notes(message)
-            try:
-                await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                notes("cancelled")
-                raise
+            await notes.cancellation()
 
     talk = await serve([("/", Endless, {"notes": notes})])
     raw = await talk.raw()
