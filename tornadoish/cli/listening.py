@@ -10,14 +10,14 @@ import contextlib
 import errno
 import os
 import socket
-import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from tornadoish.cli import kinds
 from tornadoish.cli.errors import CONFIGURATION, CommandError
 from tornadoish.cli.settings import DEFAULT_HOST, Settings
 from tornadoish.netutil import bind_sockets, bind_unix_socket
-from tornadoish.supervisor import inherited_sockets
+from tornadoish.supervisor import inherited_sockets, listening_socket
 
 _BACKLOG = 1024  # connections that wait to be accepted; the system's own bound may be lower
 _METRICS_MODE = 0o660
@@ -100,8 +100,13 @@ def opened_address(address: str, option: str) -> Iterator[list[socket.socket]]:
 
     :raises CommandError: it is none, or cannot be had; ``option`` is how it was told.
     """
-    sockets = _open_address(address, option)
-    path = address.removeprefix("unix:") if address.startswith("unix:") else None
+    path: str | None = None
+    if address.startswith("unix:"):
+        path = address.removeprefix("unix:")
+        sockets = [_unix(path, _METRICS_MODE, option)]
+    else:
+        name, _, port = address.rpartition(":")
+        sockets = _tcp((kinds.host(name) if name else DEFAULT_HOST,), int(port), option)
     with closed_at_last(sockets), _removed_at_last(path):
         yield sockets
 
@@ -113,10 +118,11 @@ def try_to_listen(settings: Settings) -> list[str]:
     :raises CommandError: one could never be had.
     """
     told: list[str] = []
-    scheme = "https" if settings.tls_cert else "http"
+    tls = settings.tls_cert is not None
+    scheme = "https" if tls else "http"
     for number in settings.fd:
         sock = _inherited(number)
-        told.append(url_of(sock, scheme == "https"))
+        told.append(url_of(sock, tls))
         sock.detach()
     if settings.unix:
         directory = os.path.dirname(os.path.abspath(settings.unix))
@@ -127,7 +133,7 @@ def try_to_listen(settings: Settings) -> list[str]:
         for host in settings.hosts:
             try:
                 for sock in bind_sockets(settings.port_wanted, host or None):
-                    told.append(url_of(sock, scheme == "https"))
+                    told.append(url_of(sock, tls))
                     sock.close()
             except OSError as error:
                 why = _why_not(error, host, settings.port_wanted, "--host and --port")
@@ -151,31 +157,16 @@ def url_of(sock: socket.socket, tls: bool) -> str:
     return f"{scheme}://{host}" if port == default else f"{scheme}://{host}:{port}"
 
 
-def _open_address(address: str, option: str) -> list[socket.socket]:
-    if address.startswith("unix:"):
-        return [_unix(address.removeprefix("unix:"), _METRICS_MODE, option)]
-    host, _, port = address.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    return _tcp((host or DEFAULT_HOST,) if host != "*" else ("",), int(port), option)
+def urls_of(sockets: Iterable[socket.socket], tls: bool) -> str:
+    """The same of all of them, for the log."""
+    return " and ".join(url_of(sock, tls) for sock in sockets)
 
 
 def _inherited(number: int) -> socket.socket:
     try:
-        mode = os.fstat(number).st_mode
-    except OSError:
-        raise CommandError(f"--fd {number}: no such descriptor was inherited") from None
-    if not stat.S_ISSOCK(mode):
-        raise CommandError(f"--fd {number}: that is no socket")
-    sock = socket.socket(fileno=number)
-    try:
-        listens = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-    except OSError:
-        listens = 0
-    if sock.type != socket.SOCK_STREAM or not listens:
-        sock.detach()
-        raise CommandError(f"--fd {number}: that socket does not listen")
-    os.set_inheritable(number, False)
-    return sock
+        return listening_socket(number)
+    except ValueError as error:
+        raise CommandError(f"--fd {number}: {error}") from None
 
 
 def _unix(path: str, mode: int, option: str = "--unix") -> socket.socket:

@@ -12,7 +12,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 
 from tornadoish.cli.errors import CommandError
-from tornadoish.cli.listening import opened_address, url_of
+from tornadoish.cli.listening import opened_address, urls_of
 from tornadoish.cli.settings import Settings
 from tornadoish.httpserver import HTTPServer
 from tornadoish.httputil import Observer
@@ -78,8 +78,7 @@ async def metrics_served(source: Source, sockets: list[socket.socket]) -> AsyncI
     """Serve what a source has, for as long as this is entered."""
     server = HTTPServer(metrics_application(source))
     server.add_sockets(sockets)
-    urls = " and ".join(url_of(sock, tls=False) for sock in sockets)
-    gen_log.info("Metrics at %s/metrics", urls)
+    gen_log.info("Metrics at %s/metrics", urls_of(sockets, tls=False))
     try:
         yield
     finally:

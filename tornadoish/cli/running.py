@@ -18,7 +18,7 @@ import os
 import socket
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ import tornadoish
 from tornadoish.cli.certificates import load_certificates
 from tornadoish.cli.checking import check
 from tornadoish.cli.errors import CommandError
-from tornadoish.cli.listening import closed_at_last, opened, url_of
+from tornadoish.cli.listening import closed_at_last, opened, urls_of
 from tornadoish.cli.loading import AppError
 from tornadoish.cli.logs import set_up_logs, what_runs
 from tornadoish.cli.measuring import make_worker_metrics, metrics_opened, metrics_served
@@ -113,10 +113,6 @@ def _run(task: Task) -> int:
         return runner.run(serve())
 
 
-def _urls(settings: Settings, sockets: Iterable[socket.socket]) -> str:
-    return " and ".join(url_of(sock, settings.tls_cert is not None) for sock in sockets)
-
-
 # -- workers
 
 
@@ -136,7 +132,7 @@ def _supervise(job: Job) -> int:
             metrics = make_worker_metrics()
             stack.callback(metrics.close)
         _introduce(settings)
-        gen_log.info("%s at %s", job.name, _urls(settings, sockets))
+        gen_log.info("%s at %s", job.name, urls_of(sockets, settings.tls_cert is not None))
         supervisor = _WatchedSupervisor(
             again,
             sockets,
@@ -203,7 +199,8 @@ def _reload(job: Job) -> int:
     again = job.again()
     with opened(settings) as sockets:
         _introduce(settings)
-        gen_log.info("%s at %s; Ctrl-C ends it", job.name, _urls(settings, sockets))
+        where = urls_of(sockets, settings.tls_cert is not None)
+        gen_log.info("%s at %s; Ctrl-C ends it", job.name, where)
         files = [settings.config] if settings.config else []
         return Reloader(again, sockets, settings.reload_dir or (".",), files).run()
 

@@ -18,7 +18,7 @@ Nothing here serves requests, and nothing knows of HTTP.
 from tornadoish.supervisor.link import WorkerLink
 from tornadoish.supervisor.policy import Figures, Policy, WorkerView
 from tornadoish.supervisor.supervisor import Supervisor
-from tornadoish.supervisor.systemd import Notifier, inherited_sockets
+from tornadoish.supervisor.systemd import Notifier, inherited_sockets, listening_socket
 
 __all__ = [
     "Figures",
@@ -28,4 +28,5 @@ __all__ = [
     "WorkerLink",
     "WorkerView",
     "inherited_sockets",
+    "listening_socket",
 ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import time
 from collections.abc import MutableMapping
 from typing import Self
@@ -53,22 +54,36 @@ def inherited_sockets(
     found = []
     for index in range(count):
         name = names[index] if index < len(names) else "unknown"
-        found.append((name, _listening(_FIRST_FD + index, name)))
+        number = _FIRST_FD + index
+        try:
+            found.append((name, listening_socket(number)))
+        except ValueError as error:
+            raise ValueError(f"socket activation: descriptor {number} ({name}): {error}") from None
     return found
 
 
-def _listening(number: int, name: str) -> socket.socket:
+def listening_socket(number: int) -> socket.socket:
+    """The listening stream socket of a descriptor that this process was given. No process that is
+    started from here inherits it unless it is given it.
+
+    :raises ValueError: it is none; the descriptor stays as it is.
+    """
     try:
-        os.set_inheritable(number, False)
-        sock = socket.socket(fileno=number)
-        if sock.type == socket.SOCK_STREAM and sock.getsockopt(
-            socket.SOL_SOCKET, socket.SO_ACCEPTCONN
-        ):
-            return sock
+        mode = os.fstat(number).st_mode
+    except OSError:
+        raise ValueError("no such descriptor was inherited") from None
+    if not stat.S_ISSOCK(mode):
+        raise ValueError("that is no socket")
+    sock = socket.socket(fileno=number)
+    try:
+        listens = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    except OSError:
+        listens = 0
+    if sock.type != socket.SOCK_STREAM or not listens:
         sock.detach()
-    except OSError as error:
-        raise ValueError(f"socket activation: descriptor {number} ({name}): {error}") from None
-    raise ValueError(f"socket activation: descriptor {number} ({name}) is no listening socket")
+        raise ValueError("that socket does not listen")
+    os.set_inheritable(number, False)
+    return sock
 
 
 class Notifier:
