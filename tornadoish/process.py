@@ -200,7 +200,7 @@ class _Supervisor:
         if not self._passed_on:
             gen_log.info("stopping %d worker processes (%s)", len(self._workers), signum.name)
         self._passed_on.add(signum)
-        if signum == signal.SIGINT and _in_foreground_of_terminal():
+        if signum == signal.SIGINT and in_foreground_of_terminal():
             return
         for process in self._workers:  # not waited for yet, so the ids are still theirs
             with contextlib.suppress(ProcessLookupError):
@@ -240,7 +240,7 @@ class _Supervisor:
         return True
 
 
-def _in_foreground_of_terminal() -> bool:
+def in_foreground_of_terminal() -> bool:
     """Whether Ctrl-C reaches the workers without us: a terminal signals a whole process group.
 
     A second SIGINT would cut short the orderly end that `asyncio.run` makes of the first.

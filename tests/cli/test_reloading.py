@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -146,7 +148,7 @@ def test_code_templates_and_mistakes(start: Start, tmp_path: Path) -> None:
     assert command.get().text == "<p>two</p>"  # who asks too early waits
     # A mistake is shown, with what is of our own left out; then the next change is waited for.
     code.write_text("import os\ndef f():\n    return not_there\nf()\n")
-    command.said(r"It has ended \(status 2\): waiting for a change")
+    command.said(r"It ended with status 2: waiting for a change")
     shown = command.error[command.error.index("Traceback") :]
     assert 'hello.py", line 3, in f\n' in shown
     assert "NameError: name 'not_there' is not defined" in shown
@@ -170,6 +172,20 @@ def test_the_file_of_options_is_watched_too(start: Start, tmp_path: Path) -> Non
     command.said("conf.toml has changed: starting again")
     assert command.get().status_code == 431
     assert command.stop(signal.SIGINT) == 0
+
+
+@pytest.mark.skipif(shutil.which("nohup") is None, reason="there is no nohup")
+def test_what_was_ignored_before_is_ignored(start: Start, tmp_path: Path) -> None:
+    code = tmp_path / "hello.py"
+    code.write_text(APP)
+    nohup = ["nohup", sys.executable, "-m", "tornadoish"]
+    command = start("hello:make_app", "--port=0", "--reload", program=nohup)
+    assert command.get().json()["word"] == "one"
+    command.process.send_signal(signal.SIGHUP)
+    code.write_text(APP.replace('"one"', '"two"'))
+    command.said("hello.py has changed: starting again")
+    assert command.get().json()["word"] == "two"
+    assert command.stop() == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda n: n.name)

@@ -6,7 +6,9 @@ Raised anywhere in ``cli``, printed in one place (``main``, or ``run``), never w
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
+from pathlib import Path
 
 #: what was asked for cannot be done: an option, the application, an address
 USAGE = 2
@@ -38,3 +40,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``"; did you mean X?"`` where one of ``known`` is near, else nothing."""
     near = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean {near[0]}?" if near else ""
+
+
+def short_path(path: str) -> str:
+    """As people like to read it: from where we are, if it is below; ``.`` is here itself."""
+    full = os.path.abspath(path)
+    try:
+        return str(Path(full).relative_to(os.getcwd()))
+    except ValueError:
+        return full

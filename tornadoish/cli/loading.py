@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from tornadoish.cli.errors import CommandError, did_you_mean
+from tornadoish.cli.errors import CommandError, did_you_mean, short_path
 from tornadoish.log import gen_log
 
 #: what is looked for where no name is told, in this order
@@ -166,7 +166,7 @@ def told_of(error: Exception) -> str:
 def _where(error: Exception) -> str:
     """File and line that the error is about: of the last frame that is no import of Python's."""
     if isinstance(error, SyntaxError) and error.filename:
-        return f"{_short(error.filename)}, line {error.lineno}"
+        return f"{short_path(error.filename)}, line {error.lineno}"
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
@@ -174,15 +174,7 @@ def _where(error: Exception) -> str:
     ]
     if not frames:
         return "it"
-    return f"{_short(frames[-1].filename)}, line {frames[-1].lineno}"
-
-
-def _short(filename: str) -> str:
-    """Relative to where we are, if it is below."""
-    try:
-        return str(Path(filename).relative_to(os.getcwd()))
-    except ValueError:
-        return filename
+    return f"{short_path(frames[-1].filename)}, line {frames[-1].lineno}"
 
 
 def _usual(module: ModuleType, app: str) -> Any:

@@ -15,9 +15,11 @@ import threading
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from tornadoish.cli.errors import short_path
 from tornadoish.cli.reloading.watching import make_watcher
 from tornadoish.log import gen_log
-from tornadoish.process import _in_foreground_of_terminal
+from tornadoish.process import in_foreground_of_terminal
+from tornadoish.supervisor.worker import how_it_ended
 
 _VARIABLE = "TORNADOISH_RELOADED"
 #: seconds that requests have to end before a restart; nobody likes to wait at his own desk
@@ -74,8 +76,11 @@ class Reloader:
         old = {
             number: signal.signal(number, self._on_signal)
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+            # Ignored before, ignored now: nohup, or a shell's background job.
+            if signal.getsignal(number) != signal.SIG_IGN
         }
-        watched = " and ".join(map(_short, self._directories))
+        names = map(short_path, self._directories)
+        watched = " and ".join("this directory" if name == "." else name for name in names)
         gen_log.info("Watching %s, by %s", watched, self._watcher.by)
         try:
             self._start()
@@ -113,21 +118,18 @@ class Reloader:
         if process is None or process.poll() is None or self._stop.is_set():
             return
         self._process = None
-        how = f"status {process.returncode}"
-        if process.returncode < 0:
-            how = f"signal {-process.returncode}"
-        gen_log.warning("It has ended (%s): waiting for a change", how)
+        gen_log.warning("It %s: waiting for a change", how_it_ended(process.returncode))
 
     def _end(self, passed_on: bool = False) -> None:
         """Let it finish what it has begun.
 
         :param passed_on: a terminal's Ctrl-C has reached it as well.
         """
-        process, number = self._process, signal.SIGTERM
+        process = self._process
         if process is None or process.poll() is not None:
             return
-        if not (passed_on and self._signal == signal.SIGINT and _in_foreground_of_terminal()):
-            process.send_signal(number)
+        if not (passed_on and self._signal == signal.SIGINT and in_foreground_of_terminal()):
+            process.send_signal(signal.SIGTERM)
         try:
             process.wait(GRACE + _END_SECONDS)
         except subprocess.TimeoutExpired:
@@ -138,15 +140,7 @@ class Reloader:
 
 
 def _told(changed: set[str]) -> str:
-    names = sorted(map(_short, changed))
+    names = sorted(map(short_path, changed))
     more = len(names) - _NAMED
     text = ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
     return f"{text} {'has' if len(names) == 1 else 'have'} changed"
-
-
-def _short(path: str) -> str:
-    path = os.path.abspath(path)
-    here = os.getcwd()
-    if path == here:
-        return "this directory"
-    return os.path.relpath(path, here) if path.startswith(here + os.sep) else path
