@@ -124,8 +124,7 @@ class ReadyzHandler(RequestHandler):
     async def get(self) -> None:
         health, answer = self._health, {"status": "ok"}
         failed: dict[str, str] = {}
-        application: Any = self.application
-        if application.draining.is_set() and not application.is_replaced:
+        if self.application.draining.is_set():
             answer["status"] = "draining"
         elif health.not_ready is not None:
             answer["status"] = health.not_ready

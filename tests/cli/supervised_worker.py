@@ -90,9 +90,7 @@ class Worker:
         self.server.add_sockets(self.link.sockets)
         self.link.ready()
         grace = await self.stop
-        if self.link.replaced:
-            await self.server.stop_accepting()
-        await self.server.drain(grace, race=2.0 if self.link.replaced else None)
+        await self.server.drain(grace, replaced=self.link.replaced)
         if self.behaviour.get("stays"):
             await asyncio.Event().wait()
         self.link.close()

@@ -72,6 +72,24 @@ def test_workers_serve_and_are_replaced_by_new_code_and_configuration(
     assert '"GET / HTTP/1.1" 200' in command.out
 
 
+def test_a_worker_that_is_replaced_is_ready_to_the_last(start: Start, tmp_path: Path) -> None:
+    """Who asks on a connection that it keeps hears nothing of it: the server goes on."""
+    (tmp_path / "ready.py").write_text(
+        "from tornadoish.health import HealthHandlers\n"
+        "from tornadoish.web import Application\n"
+        "health = HealthHandlers()\n"
+        "app = Application([*health])\n"
+        "app.on_shutdown.append(health.announce(seconds=1))\n"
+    )
+    command = start("ready:app", "--port=0", "--workers=1")
+    with httpx.Client(base_url=command.url, trust_env=False) as client:
+        assert client.get("/readyz").status_code == 200
+        command.process.send_signal(signal.SIGHUP)
+        while "has drained" not in command.error:
+            assert client.get("/readyz").status_code == 200
+    assert command.stop() == 0
+
+
 def test_a_worker_that_has_answered_enough_is_replaced(start: Start) -> None:
     command = start("hello:make_app", "--port=0", "--workers=1", "--max-requests=3")
     first = command.get().json()["pid"]

@@ -11,6 +11,7 @@ import pytest
 from support import Client, get, settled, soon, until
 
 from tornadoish.health import HealthHandlers
+from tornadoish.routing import AnyMatches, Rule, RuleRouter
 from tornadoish.web import Application
 
 Serve = Callable[..., Awaitable[Any]]
@@ -133,6 +134,23 @@ async def test_readiness_goes_down_when_a_drain_begins(serve: Serve) -> None:
         assert (await ask(new, "/livez"))[0] == 200
     gate.set()
     assert await soon(drain) == 0
+
+
+@pytest.mark.parametrize("nested", [False, True])
+async def test_readiness_stays_where_another_process_goes_on(serve: Serve, nested: bool) -> None:
+    """A probe that this one had accepted is answered as its successor would answer it."""
+    app = Application([*HealthHandlers()])
+    served = await serve(RuleRouter([Rule(AnyMatches(), app)]) if nested else app, check=False)
+    async with Client.connect(served.port) as waits, Client.connect(served.port) as asks:
+        for client in (waits, asks):
+            assert (await ask(client, "/readyz"))[0] == 200
+        drain = asyncio.ensure_future(served.server.drain(replaced=True))
+        await until(lambda: served.server._stopped)
+        assert await ask(asks, "/readyz") == (200, {"status": "ok"})
+        asks.writer.close()
+        waits.writer.close()
+        assert await soon(drain) == 0
+    assert app.draining.is_set()
 
 
 async def test_announcing_takes_its_time(serve: Serve) -> None:

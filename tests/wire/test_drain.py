@@ -15,6 +15,7 @@ import pytest
 from streams import CERT, SERVER_TLS
 from support import App, Client, Delegate, FakeClock, Served, get, post, settled, soon, until
 
+import tornadoish.httpserver.server as server_module
 from tornadoish.http1.limits import Limits
 from tornadoish.httputil import HTTPHeaders, ResponseStartLine
 from tornadoish.routing import Rule, RuleRouter
@@ -25,9 +26,9 @@ OK = ResponseStartLine("", 200, "OK")
 CHUNKED = get("/", "Transfer-Encoding: chunked")
 
 
-def begin(served: Served, grace: float = 30.0) -> asyncio.Task[int]:
+def begin(served: Served, grace: float = 30.0, **options: bool) -> asyncio.Task[int]:
     """Drain as a task."""
-    return asyncio.get_running_loop().create_task(served.server.drain(grace))
+    return asyncio.get_running_loop().create_task(served.server.drain(grace, **options))
 
 
 async def idle(client: Client) -> None:
@@ -109,17 +110,31 @@ async def test_who_sends_when_it_is_too_late_is_not_reset(serve: Serve) -> None:
         assert await client.eof() == b""
 
 
-async def test_idle_connections_may_be_given_time_to_ask_once_more(serve: Serve) -> None:
-    served = await serve(App())
-    async with Client.connect(served.port) as client:
-        await idle(client)
-        draining = asyncio.ensure_future(served.server.drain(race=60.0))
+async def test_who_is_replaced_lets_idle_connections_ask_once_more(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing more is accepted, and the application hears of it behind them."""
+    monkeypatch.setattr(server_module, "_UNHURRIED_SECONDS", 60.0)
+    told = asyncio.Event()
+    served = await serve(App(on_drain=told.set))
+    async with Client.connect(served.port) as one, Client.connect(served.port) as other:
+        for client in (one, other):
+            await idle(client)
+        draining = begin(served, 60.0, replaced=True)
+        await until(lambda: served.server._stopped)
+        with pytest.raises(OSError):
+            async with Client.connect(served.port):
+                pass
         await asyncio.sleep(0.2)  # the very thing: more than it is without being asked for
-        await client.send(get())
-        answer = await client.response()
-        assert (answer.status, answer.headers["connection"]) == (200, "close")
-        assert await client.eof() == b""
-    assert await soon(draining) == 0
+        for client in (one, other):
+            assert not told.is_set()
+            await client.send(get())
+            answer = await client.response()
+            assert (answer.status, answer.headers["connection"]) == (200, "close")
+            assert await client.eof() == b""
+            client.writer.close()
+        assert await soon(draining) == 0
+    assert told.is_set()
 
 
 @pytest.mark.parametrize("data", [get(), post(b"body")])
@@ -383,13 +398,18 @@ def _behind_a_host() -> Application:
     return application
 
 
+@pytest.mark.parametrize("replaced", [False, True])
 @pytest.mark.parametrize("kind", applications())
-async def test_event_streams_end_when_they_are_told(serve: Serve, kind: str) -> None:
+async def test_event_streams_end_when_they_are_told(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, kind: str, replaced: bool
+) -> None:
+    """If the server has been replaced, that is a little later; not never."""
+    monkeypatch.setattr(server_module, "_UNHURRIED_SECONDS", 0.01)
     served = await serve(applications()[kind]())
     async with Client.connect(served.port) as client:
         await client.send(get())
         assert b"begin" in await client.more()
-        draining = begin(served)
+        draining = begin(served, replaced=replaced)
         assert (await client.eof()).endswith(b"3\r\nend\r\n0\r\n\r\n")
         client.writer.close()
         assert await soon(draining) == 0

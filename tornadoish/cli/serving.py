@@ -32,11 +32,7 @@ from tornadoish.metrics import Metrics
 from tornadoish.netutil import CertificateStore
 from tornadoish.supervisor import Figures, Notifier, WorkerLink
 from tornadoish.util import import_extra
-from tornadoish.web import Application
 
-# A worker that is replaced has time: idle connections of proxies may ask once more, and are told by
-# the answer that they end. To close one as a request is sent on it would lose that.
-_UNHURRIED_SECONDS = 2.0
 # systemd and others tell all processes of a service to end: a signal so soon after our supervisor's
 # word is the same order once more, and not that of somebody who cannot wait.
 _SAME_ORDER_SECONDS = 0.25
@@ -266,17 +262,6 @@ class Service:
 
     # -- the end
 
-    async def _drain_server(self, server: HTTPServer) -> None:
-        if self._link is not None and self._link.replaced:
-            # Another worker accepts already. Whoever asks whether we are ready is to meet that one,
-            # or is told what that one would say.
-            if isinstance(server.request_callback, Application):
-                server.request_callback.is_replaced = True
-            await server.stop_accepting()
-            await server.drain(self._grace, race=min(_UNHURRIED_SECONDS, self._grace))
-        else:
-            await server.drain(self._grace)
-
     async def _drain(self) -> int:
         server = self._server
         if server is None:
@@ -284,7 +269,8 @@ class Service:
         self._notifier.stopping()
         if not self._task.quiet:
             gen_log.info("Stopping: requests have %g seconds to end", self._grace)
-        drain = asyncio.ensure_future(self._drain_server(server))
+        replaced = self._link is not None and self._link.replaced
+        drain = asyncio.ensure_future(server.drain(self._grace, replaced=replaced))
         self._hurried = drain.cancel
         try:
             await drain

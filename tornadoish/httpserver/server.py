@@ -42,6 +42,9 @@ _SPEAKS_HTTPS = (
 
 #: seconds in which what has been cut must have ended, and then nobody waits any longer
 _CUT_SECONDS = 1.0
+#: seconds in which idle connections may ask once more if the server has been replaced: to close one
+#: as a request is sent on it would lose that
+_UNHURRIED_SECONDS = 2.0
 
 RequestCallback = HTTPServerConnectionDelegate | Callable[[HTTPServerRequest], None]
 
@@ -172,7 +175,7 @@ class HTTPServer(TCPServer, HTTPServerConnectionDelegate):
     async def __aexit__(self, *exc_info: object) -> None:
         await self.drain()
 
-    async def drain(self, grace: float = 30.0, *, race: float | None = None) -> int:
+    async def drain(self, grace: float = 30.0, *, replaced: bool = False) -> int:
         """Stop without cutting anybody short (ours alone, not Tornado's).
 
         The application is told (``on_drain``, then ``shutdown`` of ``request_callback``, which is
@@ -183,27 +186,36 @@ class HTTPServer(TCPServer, HTTPServerConnectionDelegate):
         cancelled. Then the application cleans up (``cleanup``), as it also does if this is
         cancelled.
 
-        :param race: seconds (default 0.1) before idle connections are closed. Proxies keep
-            connections, and a request that is sent in the very instant in which one is closed is
-            lost. Who is in no hurry lets them ask once more, and be told by the answer.
+        :param replaced: another process accepts on the same address already, so there is no hurry,
+            and nobody need look for another server. Nothing more is accepted from the very
+            beginning, and idle connections have 2 seconds to ask once more: a proxy may send a
+            request in the instant in which one is closed; so the answer tells it. The application
+            is told behind that: who still asks whether it is ready is told what holds.
         :returns: how many requests and detached connections were cut; logged, too.
         :raises ExceptionGroup: what was raised as the application cleaned up; all else is done.
             What is raised as it is told is logged.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + grace
-        if race is not None:
-            self._keeper.race_seconds = race
         cleaned = self._cleaned
         if cleaned is None:
             self._cleaned = loop.create_future()
         try:
+            self._keeper.draining = True
             if cleaned is None:
-                await self._tell_application(grace)
+                tell(self._observation.draining)
+            if replaced:
+                self._keeper.race_seconds = min(_UNHURRIED_SECONDS, grace)
+            elif cleaned is None:
+                await self._tell_application(grace, until)
             for connection in list(self._connections):
                 connection.drain()  # those that come from now on do so by themselves
             await self.stop_accepting()
             silent = loop.call_later(FIRST_REQUEST_SECONDS, self.abort_openings)
+            if replaced:
+                await self._wait_until_empty(self._keeper.race_seconds)
+                if cleaned is None:
+                    await self._tell_application(grace, until)
             await self._wait_until_empty(max(0, until - loop.time()))
             silent.cancel()
         finally:
@@ -214,10 +226,8 @@ class HTTPServer(TCPServer, HTTPServerConnectionDelegate):
             await self._clean_up_application(cleaned)
         return cut
 
-    async def _tell_application(self, grace: float) -> None:
-        """The application is the first to hear that the server stops."""
-        self._keeper.draining = True
-        tell(self._observation.draining)
+    async def _tell_application(self, grace: float, until: float) -> None:
+        """The server stops; ``grace`` is over ``until`` this time of the loop."""
         callback = self.request_callback
         if not isinstance(callback, HTTPServerConnectionDelegate):
             return
@@ -226,7 +236,7 @@ class HTTPServer(TCPServer, HTTPServerConnectionDelegate):
         except Exception:
             app_log.error("Uncaught exception in on_drain", exc_info=True)
         try:
-            async with asyncio.timeout(grace):
+            async with asyncio.timeout_at(until):
                 await callback.shutdown()
         except TimeoutError:
             app_log.error("The application has not shut down in %g seconds", grace, exc_info=True)

@@ -64,8 +64,8 @@ class WorkerLink:
         self.sockets = sockets
         #: the worker's place, 0 to the number of workers - 1
         self.slot = slot
-        #: once it is to drain: whether others accept on ``sockets`` already, and go on. Then stop
-        #: accepting at once; else whoever sends requests here has to hear of it first.
+        #: once it is to drain: whether another takes its place, and accepts what waits in
+        #: ``sockets``; see ``HTTPServer.drain``
         self.replaced = False
         self._beat_seconds = beat_seconds
         self._grace = grace_seconds

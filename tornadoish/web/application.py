@@ -140,9 +140,6 @@ class Application(LivingApplication):
         #: set when a server of this application begins to stop (``HTTPServer.drain``): what would
         #: go on for ever, such as an event stream, waits for it too (ours alone, not Tornado's)
         self.draining = asyncio.Event()
-        #: whether that is nobody else's business, for another process has taken its place already:
-        #: a worker that is replaced sets it (ours alone, not Tornado's)
-        self.is_replaced = False
         #: open streams of events and WebSockets, which are ended then
         self.event_streams: set[Drained] = set()
         # Tasks of handlers that wait: the loop itself would hold them only weakly.
