@@ -1,9 +1,11 @@
-"""``tornadoish ...`` as a running process: started, read, asked, told to end."""
+"""``tornadoish ...`` as a running process, in a terminal if need be: started, read, asked, told to
+end."""
 
 from __future__ import annotations
 
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -143,3 +145,55 @@ class Command:
             except subprocess.TimeoutExpired:
                 self.process.kill()
         self.process.wait(PATIENCE)
+
+
+class Terminal:
+    """A window in which a program runs, and what it shows."""
+
+    def __init__(self, words: list[str], directory: Path, environment: dict[str, str]) -> None:
+        import pty  # which not every system has
+
+        self._pid, self._fd = pty.fork()
+        if self._pid == 0:
+            os.chdir(directory)
+            os.execvpe(words[0], words, environment)
+        #: all of it; who has dealt with a part may take that away
+        self.shown = ""
+        self._is_open = True
+
+    def wait_for(self, condition: Callable[[str], object]) -> None:
+        """Until it holds for what is shown."""
+        deadline = time.monotonic() + PATIENCE
+        while not condition(self.shown):
+            left = deadline - time.monotonic()
+            assert left > 0, f"only this is shown: {self.shown}"
+            if select.select([self._fd], [], [], left)[0]:
+                try:
+                    self.shown += os.read(self._fd, 65536).decode()
+                except OSError as error:  # EIO: nobody has it open any more
+                    raise AssertionError(f"only this was shown: {self.shown}") from error
+
+    def press_ctrl_c(self) -> None:
+        os.write(self._fd, b"\x03")
+
+    def close(self) -> None:
+        """The window is closed: SIGHUP, and no word more."""
+        os.close(self._fd)
+        self._is_open = False
+
+    def ended(self) -> int:
+        """The program's exit status, once it has ended."""
+        ended = until(lambda: os.waitpid(self._pid, os.WNOHANG) if self._has_ended() else None)
+        self._pid = 0
+        return os.waitstatus_to_exitcode(ended[1])
+
+    def _has_ended(self) -> bool:
+        """It stays a child until it is waited for."""
+        return bool(os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOHANG | os.WNOWAIT))
+
+    def clean_up(self) -> None:
+        if self._pid:
+            os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+        if self._is_open:
+            self.close()

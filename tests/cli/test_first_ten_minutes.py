@@ -7,29 +7,18 @@ further lines are the blocks of text; and one for everything else. What installs
 from __future__ import annotations
 
 import os
-import pty
 import re
-import select
-import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from docs.blocks import blocks_of
+from docs.playing import commands, free_ports
 
-from .commanding import PATIENCE, Command
+from .commanding import PATIENCE, Command, Terminal
 
-ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "first-ten-minutes.md").read_text()
-BLOCKS = re.findall(r"^```(console|text)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
-
-
-def free_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return str(sock.getsockname()[1])
+BLOCKS = blocks_of("docs/first-ten-minutes.md")
 
 
 def same(text: str) -> str:
@@ -56,46 +45,12 @@ def matches(printed: str, shown: str) -> bool:
     return re.fullmatch(".*?".join(parts), same(printed), re.DOTALL) is not None
 
 
-def commands(block: str) -> Iterator[tuple[str, str]]:
-    for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-        command, _, shown = part.partition("\n")
-        yield command, shown
-
-
-class Terminal:
-    """The first terminal: a server in it, and what it shows."""
-
-    def __init__(self, command: str, directory: Path, environment: dict[str, str]) -> None:
-        self._pid, self._fd = pty.fork()
-        if self._pid == 0:
-            os.chdir(directory)
-            os.execvpe("bash", ["bash", "-c", f"exec {command}"], environment)
-        self._shown = ""
-
-    def shows(self, expected: str) -> None:
-        """The next lines are these."""
-        deadline = time.monotonic() + PATIENCE
-        lines = expected.count("\n")
-        while self._shown.count("\n") < lines:
-            left = deadline - time.monotonic()
-            assert left > 0, f"only this is shown: {self._shown}"
-            if select.select([self._fd], [], [], left)[0]:
-                self._shown += os.read(self._fd, 65536).decode()
-        *first, self._shown = self._shown.split("\n", lines)
-        assert same("\n".join(first)) == same(expected)
-
-    def end(self) -> int:
-        os.write(self._fd, b"\x03")
-        _, status = os.waitpid(self._pid, 0)
-        os.close(self._fd)
-        self._pid = 0
-        return os.waitstatus_to_exitcode(status)
-
-    def kill(self) -> None:
-        if self._pid:
-            os.kill(self._pid, signal.SIGKILL)
-            os.waitpid(self._pid, 0)
-            os.close(self._fd)
+def shows(terminal: Terminal, expected: str) -> None:
+    """The next lines are these."""
+    count = expected.count("\n")
+    terminal.wait_for(lambda shown: shown.count("\n") >= count)
+    *lines, terminal.shown = terminal.shown.split("\n", count)
+    assert same("\n".join(lines)) == same(expected)
 
 
 @pytest.fixture
@@ -109,7 +64,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
     ):
         (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
         (programs / name).chmod(0o755)
-    given = Command.environment({"NO_COLOR": "1", "TORNADOISH_PORT": free_port(), "COLUMNS": "80"})
+    port = str(free_ports(1)[0])
+    given = Command.environment({"NO_COLOR": "1", "TORNADOISH_PORT": port, "COLUMNS": "80"})
     given["PATH"] = os.pathsep.join([str(programs), given["PATH"]])
     given.pop("PYTEST_ADDOPTS", None)
     return given
@@ -120,19 +76,21 @@ def test_the_page_is_what_happens(tmp_path: Path, environment: dict[str, str]) -
         pytest.importorskip(name)
     directory, terminal = tmp_path, None
     try:
-        for language, block in BLOCKS:
-            if language == "text":
+        for block in BLOCKS:
+            if block.language == "text":
                 assert terminal is not None
-                terminal.shows(block)
+                shows(terminal, block.text)
                 continue
-            for command, shown in commands(block):
+            assert block.language == "console"
+            for command, shown in commands(block.text):
+                command = command.rstrip("\n")
                 if "pip install" in command or "venv" in command:
                     continue
                 if command.startswith("cd "):
                     directory = directory / command[3:]
                 elif command == "tornadoish --reload":
-                    terminal = Terminal(command, directory, environment)
-                    terminal.shows(shown)
+                    terminal = Terminal(command.split(), directory, environment)
+                    shows(terminal, shown)
                 else:
                     command = command.replace("8888", environment["TORNADOISH_PORT"])
                     done = subprocess.run(
@@ -142,10 +100,11 @@ def test_the_page_is_what_happens(tmp_path: Path, environment: dict[str, str]) -
                     )  # fmt: skip
                     assert matches(done.stdout, shown), done.stdout
         assert terminal is not None
-        assert terminal.end() == 0
+        terminal.press_ctrl_c()
+        assert terminal.ended() == 0
     finally:
         if terminal is not None:
-            terminal.kill()
+            terminal.clean_up()
 
 
 def test_a_page_that_is_wrong_would_be_seen() -> None:

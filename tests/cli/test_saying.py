@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import json
 import logging
 import os
 import re
-import signal
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +21,7 @@ from tornadoish.cli.logs import JSONFormatter, TextFormatter, set_up_logs
 from tornadoish.cli.settings import Settings
 from tornadoish.httputil import Ended
 
-from .commanding import APP, Command, until
+from .commanding import APP, Command, Terminal
 
 
 class Screen(io.StringIO):
@@ -184,42 +182,20 @@ def test_an_error_cannot_give_orders_to_the_terminal(
     ],
 )
 def test_in_a_terminal(tmp_path: Path, more: str, how: str) -> None:
-    import pty
-
     (tmp_path / "hello.py").write_text(APP)
     words = [sys.executable, "-m", "tornadoish", "hello:make_app", "--port=0", more]
-    root = Command.environment({"TERM": "xterm"})
-    root.pop("PYTHONUNBUFFERED", None)  # with it nothing is left to be written at the end
-    pid, terminal_fd = pty.fork()
-    if pid == 0:
-        os.chdir(tmp_path)
-        os.execvpe(words[0], words, root)
-    shown = b""
-
-    def read() -> bytes:
-        nonlocal shown
-        try:
-            shown += os.read(terminal_fd, 65536)
-        except OSError as error:  # nobody has it open any more
-            assert error.errno == errno.EIO
-        return shown
-
+    environment = Command.environment({"TERM": "xterm"})
+    environment.pop("PYTHONUNBUFFERED", None)  # with it nothing is left to be written at the end
+    window = Terminal(words, tmp_path, environment)
     try:
-        serves = {"--workers=1": b"1 workers serve", "--reload": b"Ready"}
-        until(lambda: serves.get(more, b"Ctrl-C ends it") in read())
+        serves = {"--workers=1": "1 workers serve", "--reload": "Ready"}
+        window.wait_for(lambda shown: serves.get(more, "Ctrl-C ends it") in shown)
         if how == "Ctrl-C":
-            os.write(terminal_fd, b"\x03")
-            until(lambda: b"^C" in read())
+            window.press_ctrl_c()
+            window.wait_for(lambda shown: "^C" in shown)
         else:
-            os.close(terminal_fd)  # the window is closed: SIGHUP, and no word more
-        ended = until(lambda: os.waitpid(pid, os.WNOHANG)[1:] if _gone(pid) else None)
-        assert os.waitstatus_to_exitcode(ended[0]) == 0
-    except BaseException:
-        os.kill(pid, signal.SIGKILL)
-        raise
-    assert b"\x1b[32m" in shown
-
-
-def _gone(pid: int) -> bool:
-    """Whether a child has ended; it stays a child until it is waited for."""
-    return bool(os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT))
+            window.close()
+        assert window.ended() == 0
+        assert "\x1b[32m" in window.shown
+    finally:
+        window.clean_up()

@@ -10,13 +10,15 @@ import signal
 import socket
 import ssl
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
-from .commanding import APP, until
+from .commanding import APP, Command, until
 from .conftest import Start
 
 CERTS = Path(__file__).parents[1] / "certs"
@@ -155,11 +157,18 @@ def test_clients_need_a_certificate(start: Start, tmp_path: Path) -> None:
 # -- the end
 
 
-def test_a_request_that_has_begun_is_answered(start: Start, tmp_path: Path) -> None:
-    command = start("hello:make_app", "--port=0")
+@contextmanager
+def answering(command: Command, directory: Path) -> Iterator[Future[httpx.Response]]:
+    """A request that has begun, and the answer that it will have."""
     with ThreadPoolExecutor() as pool:
         answer = pool.submit(command.get, "/slow")
-        until((tmp_path / "slow").exists)
+        until((directory / "slow").exists)
+        yield answer
+
+
+def test_a_request_that_has_begun_is_answered(start: Start, tmp_path: Path) -> None:
+    command = start("hello:make_app", "--port=0")
+    with answering(command, tmp_path) as answer:
         command.process.send_signal(signal.SIGTERM)
         command.said("Stopping")
         (tmp_path / "go").touch()
@@ -169,9 +178,7 @@ def test_a_request_that_has_begun_is_answered(start: Start, tmp_path: Path) -> N
 
 def test_a_second_signal_cuts_it(start: Start, tmp_path: Path) -> None:
     command = start("hello:make_app", "--port=0")
-    with ThreadPoolExecutor() as pool:
-        answer = pool.submit(command.get, "/slow")
-        until((tmp_path / "slow").exists)
+    with answering(command, tmp_path) as answer:
         command.process.send_signal(signal.SIGINT)
         command.said("Stopping: ")
         assert command.stop(signal.SIGINT) == 1
@@ -183,9 +190,7 @@ def test_a_second_signal_cuts_it(start: Start, tmp_path: Path) -> None:
 
 def test_grace_has_an_end(start: Start, tmp_path: Path) -> None:
     command = start("hello:make_app", "--port=0", "--grace=0.1")
-    with ThreadPoolExecutor() as pool:
-        answer = pool.submit(command.get, "/slow")
-        until((tmp_path / "slow").exists)
+    with answering(command, tmp_path) as answer:
         assert command.stop() == 0
         with pytest.raises(httpx.RemoteProtocolError):
             answer.result()
