@@ -54,16 +54,14 @@ def manager(tmp_path: Path) -> Iterator[Manager]:
 def test_what_a_manager_is_told(manager: Manager, tmp_path: Path) -> None:
     notifier = Notifier(str(tmp_path / "notify"))
     notifier.ready("2 workers serve")
-    notifier.status("a\nREADY=1\x1b")
     notifier.watchdog()
-    notifier.stopping()
+    notifier.stopping("a\nREADY=1\x1b")
     notifier.reloading()
     *others, reloading = manager.hear()
     assert others == [
         ["READY=1", "STATUS=2 workers serve"],
-        ["STATUS=a READY=1 "],
         ["WATCHDOG=1"],
-        ["STOPPING=1"],
+        ["STOPPING=1", "STATUS=a READY=1 "],
     ]
     assert reloading[0] == "RELOADING=1"
     name, _, microseconds = reloading[1].partition("=")

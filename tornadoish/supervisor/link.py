@@ -16,6 +16,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from typing import Self
 
 from tornadoish.log import gen_log
@@ -74,7 +75,7 @@ class WorkerLink:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._on_drain: Callable[[float], object] | None = None
-        self._figures: Callable[[], Figures] | None = None
+        self._figures: Callable[[], Figures] = Figures
 
     @classmethod
     def from_environment(cls) -> Self | None:
@@ -184,23 +185,11 @@ class WorkerLink:
             on_drain(grace)
 
     def _beat(self) -> None:
-        if self._loop is None or self._figures is None:
+        if self._loop is None:
             return
         self._timer = self._loop.call_later(self._beat_seconds, self._beat)
-        figures = self._figures()
-        size = figures.resident_bytes
-        if not self._unsent:
-            self._say(
-                encode(
-                    BEAT,
-                    requests=figures.requests,
-                    in_flight=figures.in_flight,
-                    connections=figures.connections,
-                    resident_bytes=resident_bytes() if size is None else size,
-                )
-            )
-        else:
-            self._say(b"")
+        figures = replace(self._figures(), resident_bytes=resident_bytes())
+        self._say(b"" if self._unsent else encode(BEAT, **asdict(figures)))
 
     def _say(self, line: bytes) -> None:
         """Send it, or what the system has no room for a beat later."""

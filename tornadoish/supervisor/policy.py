@@ -63,14 +63,12 @@ class Policy:
 class Figures:
     """What a worker counts, as its supervisor hears it with every beat."""
 
-    #: requests answered since the worker was started
+    #: requests answered since the worker was started, if somebody counts them
     requests: int = 0
-    #: requests that it is answering
-    in_flight: int = 0
     #: connections that are open
     connections: int = 0
-    #: bytes of its resident set; None: the link looks by itself
-    resident_bytes: int | None = None
+    #: bytes of its resident set; the link looks by itself
+    resident_bytes: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

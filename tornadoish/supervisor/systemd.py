@@ -137,16 +137,12 @@ class Notifier:
         """A sign of life."""
         self._send("WATCHDOG=1", seconds=0.0)
 
-    def status(self, status: str) -> None:
-        """A line for people."""
-        self._send("", status)
-
     def _send(self, state: str, status: str = "", seconds: float = _SEND_SECONDS) -> None:
         if self._address is None:
             return
         if status:
             line = "".join(char if char.isprintable() else " " for char in status)
-            state = f"{state}\nSTATUS={line}" if state else f"STATUS={line}"
+            state += f"\nSTATUS={line}"
         address = self._address
         if address.startswith("@"):
             address = "\0" + address[1:]

@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import Any
 
 from tornadoish.log import gen_log
@@ -73,6 +74,8 @@ class Worker:
         self.figures = Figures()
         #: why it cannot start, and the exit status for that, as it says itself
         self.failure: tuple[str, int] | None = None
+        #: why it was killed; empty: it was not
+        self.offence = ""
         now = self._loop.time()
         self.started_at = self.heard_at = now
         #: when it said that it is ready; None: it has not
@@ -161,8 +164,8 @@ class Worker:
     def _take(self, message: dict[str, Any]) -> None:
         kind = message["kind"]
         if kind == BEAT:
-            names = ("requests", "in_flight", "connections", "resident_bytes")
-            self.figures = Figures(**{name: int(message[name]) for name in names})
+            told = {field.name: int(message[field.name]) for field in fields(Figures)}
+            self.figures = Figures(**told)
         elif kind == READY:
             if self.move(SERVING):
                 self.ready_at, self.deadline = self.heard_at, None
@@ -185,7 +188,7 @@ class Worker:
         if self._max_requests is not None and self.figures.requests >= self._max_requests:
             return f"has answered {self.figures.requests} requests"
         size = self.figures.resident_bytes
-        if self._max_bytes is not None and size is not None and size >= self._max_bytes:
+        if self._max_bytes is not None and size >= self._max_bytes:
             return f"holds {size / 2**20:.0f} MiB of memory"
         return None
 
@@ -230,6 +233,7 @@ class Worker:
     def kill(self, why: str) -> None:
         """It is of no more use: let it say where it is, and end it."""
         if self.move(ENDING):
+            self.offence = why
             gen_log.error("%r is killed: %s", self, why)
             self._signal(signal.SIGABRT)
             self._must_end_in(_LAST_WORDS_SECONDS)
