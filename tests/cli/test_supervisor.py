@@ -323,6 +323,20 @@ async def test_a_crash_at_the_start_is_tried_again_a_few_times(supervised: Super
     assert len(starts(supervised)) == 3
 
 
+@pytest.mark.parametrize("how", ["killed", "told to end"])
+async def test_who_gives_up_says_what_was_wrong_with_the_last(
+    supervised: Supervised, how: str
+) -> None:
+    await supervised.start(workers=1, policy={"attempts": 1})
+    if how == "killed":
+        await supervised.get("/garbage")
+    else:
+        os.kill((await supervised.pids()).pop(), signal.SIGTERM)
+    why = "it says what no worker should: " if how == "killed" else "it was told to end"
+    assert f"could not stay, 1 times in a row: {why}" in await supervised.reason()
+    assert await supervised.ended() == 1
+
+
 async def test_a_worker_must_be_ready_in_time(supervised: Supervised) -> None:
     supervised.behave(**{"never ready": True})
     await supervised.start(workers=1, serves=False, policy={"start_seconds": 0.5})

@@ -308,6 +308,7 @@ class Supervisor:
             status = code if code in _HOPELESS and not why else status
             why = why or f"it {how_it_ended(code)}"
             gen_log.error("%r is lost: %s", worker, why)
+        why = why or worker.offence or "it was told to end, by somebody else"
         if worker.ready_at is None and slot.serving is not None:
             self._successor_failed()
         elif worker.ready_at is None and hopeless and not self._ever_ready:
