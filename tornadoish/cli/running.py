@@ -34,7 +34,7 @@ from tornadoish.cli.measuring import make_worker_metrics, metrics_opened, metric
 from tornadoish.cli.reloading import GRACE, Inheritance, Reloader, inherited
 from tornadoish.cli.serving import Service, Task, limits_of, loop_of
 from tornadoish.cli.settings import Settings
-from tornadoish.cli.terminal import has_terminal
+from tornadoish.cli.terminal import Window
 from tornadoish.log import gen_log
 from tornadoish.metrics import WorkerMetrics
 from tornadoish.supervisor import Notifier, Policy, Supervisor, WorkerLink
@@ -152,10 +152,10 @@ class _WatchedSupervisor(Supervisor):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._on_terminal = has_terminal()
+        self._window = Window()
 
     def roll(self) -> None:
-        if self._on_terminal and not has_terminal():
+        if self._window.was_closed():
             self.stop()
         else:
             super().roll()
@@ -180,7 +180,6 @@ def _work(job: Job, link: WorkerLink) -> int:
             sockets=link.sockets,
             certificates=load_certificates(job.settings),
             link=link,
-            quiet=True,
         )
     except CommandError as error:
         link.failed(error.told(), error.status)
@@ -217,7 +216,6 @@ def _serve_reloaded(job: Job, inheritance: Inheritance) -> int:
                 metrics_sockets=metrics_sockets,
                 certificates=load_certificates(settings),
                 leash=inheritance.leash,
-                quiet=True,
             )
             return _run(task)
     except AppError as error:

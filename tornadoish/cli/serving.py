@@ -19,10 +19,10 @@ from tornadoish.cli.access import access_observers
 from tornadoish.cli.applications import as_delegate, what_it_is
 from tornadoish.cli.certificates import why_not
 from tornadoish.cli.errors import CommandError
-from tornadoish.cli.listening import url_of
+from tornadoish.cli.listening import urls_of
 from tornadoish.cli.measuring import metrics_of, metrics_served
 from tornadoish.cli.settings import Settings
-from tornadoish.cli.terminal import has_terminal
+from tornadoish.cli.terminal import Window
 from tornadoish.http1.limits import Limits
 from tornadoish.http1connection.keeper import ConnectionState
 from tornadoish.httpserver import HTTPServer
@@ -51,7 +51,6 @@ class Task:
     :param link: the way to the supervisor, if there is one.
     :param leash: a descriptor that comes to its end when whoever has started us is gone: then it is
         over for us, too.
-    :param quiet: somebody else says where it listens, and that it stops.
     """
 
     found: object
@@ -63,7 +62,11 @@ class Task:
     link: WorkerLink | None = None
     leash: int | None = None
     notifier: Notifier | None = None
-    quiet: bool = False
+
+    @property
+    def is_child(self) -> bool:
+        """Whether one of ours has started us, and says where we listen, and that we stop."""
+        return self.link is not None or self.leash is not None
 
 
 class Service:
@@ -76,14 +79,14 @@ class Service:
         self._notifier = task.notifier or Notifier()
         self._stop = asyncio.Event()
         self._grace = task.settings.grace
-        self._hurried: Callable[[], object] | None = None  # what a second signal does
+        self._draining: asyncio.Future[int] | None = None  # a second signal cuts it
         self._server: HTTPServer | None = None
         self._watchdog: asyncio.TimerHandle | None = None
         self._requests = 0
         self._metrics: Metrics | None = None
-        self._on_terminal = has_terminal()
+        self._window = Window()
         self._loop = asyncio.get_running_loop()
-        self._told_at: float | None = None  # when the supervisor has told us to stop
+        self._excused_until = 0.0  # a signal by then is the supervisor's order once more
 
     async def run(self) -> int:
         """Start, serve, and drain when told to.
@@ -92,13 +95,14 @@ class Service:
         :raises CommandError: it cannot start.
         """
         task, loop = self._task, self._loop
-        heard = self._listen_to_signals(loop)
+        heard = self._listen_to_signals()
         try:
             if self._link is not None:
                 self._link.start(self._drain_as_told, self._figures)
             if task.leash is not None:
                 loop.add_reader(task.leash, self._on_parent_gone)
-            if not await self._start_unless_stopped():
+            server = await self._start_unless_stopped()
+            if server is None:
                 return 0
             self._watch()
             async with contextlib.AsyncExitStack() as stack:
@@ -106,7 +110,7 @@ class Service:
                     served = metrics_served(self._metrics, task.metrics_sockets)
                     await stack.enter_async_context(served)
                 await self._stop.wait()
-                return await self._drain()
+                return await self._drain(server)
         except CommandError as error:
             if self._link is not None:
                 self._link.failed(error.told(), error.status)
@@ -123,8 +127,8 @@ class Service:
 
     # -- the beginning
 
-    async def _start_unless_stopped(self) -> bool:
-        """Whether it serves now; False: it was told to stop meanwhile, and all is undone."""
+    async def _start_unless_stopped(self) -> HTTPServer | None:
+        """What serves now; None: it was told to stop meanwhile, and all is undone."""
         start = asyncio.ensure_future(self._start())
         stop = asyncio.ensure_future(self._stop.wait())
         try:
@@ -135,14 +139,13 @@ class Service:
                 gen_log.info("Stopped before it had started")
                 start.cancel()
         try:
-            await start
+            return await start
         except asyncio.CancelledError:
             if self._stop.is_set():
-                return False
+                return None
             raise
-        return True
 
-    async def _start(self) -> None:
+    async def _start(self) -> HTTPServer:
         task, settings = self._task, self._settings
         delegate = await as_delegate(task.found, task.name)
         observers = access_observers(settings)
@@ -167,13 +170,14 @@ class Service:
         server.add_sockets(task.sockets)
         if self._link is not None:
             self._link.ready()
-        urls = " and ".join(url_of(sock, task.certificates is not None) for sock in task.sockets)
+        urls = urls_of(task.sockets, task.certificates is not None)
         self._notifier.ready(f"serving {task.name} at {urls}")
-        if not task.quiet:
-            end = "; Ctrl-C ends it" if self._on_terminal else ""
+        if not task.is_child:
+            end = "; Ctrl-C ends it" if self._window.was_open else ""
             gen_log.info("%s (%s) at %s%s", task.name, what_it_is(delegate), urls, end)
         elif self._link is None:
             gen_log.info("Ready")
+        return server
 
     # -- what is told about it
 
@@ -196,7 +200,8 @@ class Service:
 
     # -- signals
 
-    def _listen_to_signals(self, loop: asyncio.AbstractEventLoop) -> list[signal.Signals]:
+    def _listen_to_signals(self) -> list[signal.Signals]:
+        loop = self._loop
         if threading.current_thread() is not threading.main_thread():
             return []  # whoever runs us in another thread keeps the signals
         handlers: dict[str, Callable[[], object]] = {
@@ -219,22 +224,20 @@ class Service:
         return heard
 
     def _on_stop(self) -> None:
-        told_at, self._told_at = self._told_at, None
+        excused, self._excused_until = self._loop.time() < self._excused_until, 0.0
         if not self._stop.is_set():
             if self._link is not None:
                 self._link.draining()
             self._stop.set()
-        elif told_at is not None and self._loop.time() < told_at + _SAME_ORDER_SECONDS:
-            pass  # the supervisor was quicker
-        elif self._hurried is not None:
+        elif self._draining is not None and not excused:
             gen_log.warning("Stopping at once: what is not answered yet is cut")
-            self._hurried()
+            self._draining.cancel()
 
     def _on_hangup(self) -> None:
         if self._link is not None:
             return  # the supervisor replaces us, if it likes
-        if self._on_terminal and not has_terminal():
-            self._on_stop()  # the terminal was closed
+        if self._window.was_closed():
+            self._on_stop()
             return
         certificates = self._task.certificates
         if certificates is None:
@@ -257,21 +260,18 @@ class Service:
 
     def _drain_as_told(self, grace: float) -> None:
         self._grace = grace
-        self._told_at = self._loop.time()
+        self._excused_until = self._loop.time() + _SAME_ORDER_SECONDS
         self._stop.set()
 
     # -- the end
 
-    async def _drain(self) -> int:
-        server = self._server
-        if server is None:
-            return 0
+    async def _drain(self, server: HTTPServer) -> int:
         self._notifier.stopping()
-        if not self._task.quiet:
+        if not self._task.is_child:
             gen_log.info("Stopping: requests have %g seconds to end", self._grace)
         replaced = self._link is not None and self._link.replaced
         drain = asyncio.ensure_future(server.drain(self._grace, replaced=replaced))
-        self._hurried = drain.cancel
+        self._draining = drain
         try:
             await drain
         except asyncio.CancelledError:

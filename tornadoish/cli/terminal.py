@@ -24,9 +24,16 @@ def has_colours(stream: TextIO | None) -> bool:
     return knows_colours(stream)
 
 
-def has_terminal() -> bool:
-    """Whether somebody looks at what we say."""
-    return is_terminal(sys.stderr)
+class Window:
+    """Where this process was started, if that was on a terminal; made as it begins."""
+
+    def __init__(self) -> None:
+        #: somebody looks at what we say
+        self.was_open = is_terminal(sys.stderr)
+
+    def was_closed(self) -> bool:
+        """Since then; the system says so by a SIGHUP."""
+        return self.was_open and not is_terminal(sys.stderr)
 
 
 class Paint:
