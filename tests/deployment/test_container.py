@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from docs.playing import free_ports
 
-from .running import Browser, Load, Processes, block, free_port, listens, tool, wait_until
+from .running import Browser, Load, Processes, block, listens, tool, wait_until
 
 PAGE = "container.md"
 
@@ -64,7 +65,7 @@ async def test_the_image_s_command_as_process_1(processes: Processes) -> None:
     unshare = tool("unshare")
     if not can_be_process_1(unshare):
         pytest.skip("no namespace of processes can be made here")
-    image, port = dockerfile(), free_port()
+    image, [port] = dockerfile(), free_ports(1)
     assert image["ENTRYPOINT"] == ["tornadoish"]
     words = [str(port) if word == "8000" else word for word in image["CMD"]]
     words = ["127.0.0.1" if word == "0.0.0.0" else word for word in words]
@@ -104,7 +105,7 @@ def test_the_image_asks_what_is_there() -> None:
 
 
 def test_the_manifest_s_command_can_be_used(processes: Processes, container: Any) -> None:
-    port = free_port()
+    [port] = free_ports(1)
     words = [word.replace("=0.0.0.0", "=127.0.0.1") for word in container["args"]]
     words = [word.replace("8000", str(port)).replace("9090", "0") for word in words]
     done = processes.run("-m", "tornadoish", *words, "--check")

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from docs.playing import free_ports
 
 from .running import (
     CERTIFICATES,
@@ -16,7 +17,6 @@ from .running import (
     Load,
     Processes,
     block,
-    free_port,
     listens,
     replaced,
     tool,
@@ -33,7 +33,7 @@ class Balanced:
         program = tool("haproxy")
         self._announce = announce
         self.processes = processes
-        self.http, self.https, *self.ports = [free_port() for _ in range(4)]
+        self.http, self.https, *self.ports = free_ports(4)
         directory = processes.directory
         certificate = directory / "both.pem"
         parts = [(CERTIFICATES / f"localhost.{kind}").read_text() for kind in ("pem", "key")]

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from docs.playing import free_ports
 
 from .running import (
     CERTIFICATES,
@@ -17,7 +18,6 @@ from .running import (
     Load,
     Processes,
     block,
-    free_port,
     listens,
     replaced,
     tool,
@@ -52,7 +52,7 @@ class Proxied:
     def __init__(self, processes: Processes, *options: str) -> None:
         program = tool("nginx")
         self.processes = processes
-        behind, self.http, self.https = free_port(), free_port(), free_port()
+        behind, self.http, self.https = free_ports(3)
         directory = processes.directory
         words = shlex.split(block(PAGE, "sh"))
         assert words[:2] == ["tornadoish", "app:make_app"]

@@ -14,8 +14,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from docs.playing import free_ports
 
-from .running import PATIENCE, Browser, Load, Processes, block, free_port, replaced, tool
+from .running import PATIENCE, Browser, Load, Processes, block, replaced, tool
 
 PAGE = "systemd.md"
 
@@ -63,7 +64,7 @@ def test_the_times_fit() -> None:
 async def test_systemd_s_sockets_are_served_on(processes: Processes) -> None:
     """systemd-socket-activate gives sockets away as systemd itself does."""
     program = tool("systemd-socket-activate")
-    port = free_port()
+    [port] = free_ports(1)
     address = processes.directory / "notify"
     with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as manager:
         manager.bind(str(address))

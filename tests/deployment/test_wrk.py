@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from docs.playing import free_ports
 
-from .running import PATIENCE, Processes, free_port, tool, wait_until
+from .running import PATIENCE, Processes, tool, wait_until
 
 CONNECTIONS = 32
 
@@ -18,31 +19,22 @@ CONNECTIONS = 32
 class Loaded:
     """A server with two workers, and wrk."""
 
-    def __init__(self, processes: Processes, directory: Path) -> None:
+    def __init__(self, processes: Processes) -> None:
         program = tool("wrk")
-        self.port = free_port()
-        self._log = directory / f"server-{self.port}.log"
+        self._processes = processes
+        [self.port] = free_ports(1)
         self.server = processes.serve(self.port, "--workers", "2")
-        self._wrk = subprocess.Popen(
-            [
-                program,
-                "-t1",
-                f"-c{CONNECTIONS}",
-                "-d60",
-                "--timeout",
-                "60s",
-                f"http://127.0.0.1:{self.port}/",
-            ],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self._wrk = processes.start(
+            "wrk", program, "-t1", f"-c{CONNECTIONS}", "-d60", "--timeout", "60s",
+            f"http://127.0.0.1:{self.port}/",
+        )  # fmt: skip
         self.wait(lambda: sum(self.held_by(pid) for pid in self.workers()) == CONNECTIONS)
 
-    def wait(self, condition: object) -> None:
-        wait_until(condition, self.server)  # type: ignore[arg-type]
+    def wait(self, condition: Callable[[], object]) -> None:
+        wait_until(condition, self.server)
 
     def said(self) -> str:
-        return self._log.read_text()
+        return self._processes.said(f"server-{self.port}")
 
     def workers(self) -> list[int]:
         pid = self.server.pid
@@ -64,7 +56,8 @@ class Loaded:
     def end_wrk(self) -> tuple[int, int, str]:
         """How many requests were answered, how many were lost, and all that wrk says."""
         self._wrk.send_signal(signal.SIGINT)
-        said, _ = self._wrk.communicate(timeout=PATIENCE)
+        self._wrk.wait(PATIENCE)
+        said = self._processes.said("wrk")
         [answered] = re.findall(r"(\d+) requests in", said)
         lost = re.findall(r"(?:connect|read|write|timeout|responses:) (\d+)", said)
         return int(answered), sum(map(int, lost)), said
@@ -72,7 +65,7 @@ class Loaded:
 
 @pytest.fixture
 def loaded(processes: Processes) -> Loaded:
-    return Loaded(processes, processes.directory)
+    return Loaded(processes)
 
 
 pytestmark = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="Linux's /proc")
