@@ -20,9 +20,9 @@ from tornadoish.supervisor.children import reap_orphans
 from tornadoish.supervisor.messages import MAX_LINE, MessageError, Messages, encode
 from tornadoish.supervisor.sharing import Sharing
 from tornadoish.supervisor.slot import Slot
-from tornadoish.supervisor.worker import how_it_ended, lower
+from tornadoish.supervisor.worker import Worker, how_it_ended, lower
 
-from .supervising import refuses
+from .supervising import refuses, until
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="there is no supervisor without fork")
 
@@ -131,6 +131,20 @@ def test_workers_are_not_worn_out_together() -> None:
     assert len(set(bounds)) > 100
     assert lower(1000, 0) == 1000
     assert lower(None, 0.2) is None
+
+
+async def test_a_worker_s_own_bounds_are_lower(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("random.uniform", lambda low, high: high)
+    policy = Policy(max_requests=1000, max_resident_bytes=10 * 2**20, jitter=0.2)
+    worker = Worker(["true"], [], slot=0, generation=0, policy=policy, heard=lambda: None)
+    for figures, why in [
+        (Figures(requests=799, resident_bytes=8 * 2**20 - 1), None),
+        (Figures(requests=800), "has answered 800 requests"),
+        (Figures(resident_bytes=8 * 2**20), "holds 8 MiB of memory"),
+    ]:
+        worker.figures = figures
+        assert worker.worn() == why
+    await until(lambda: worker.ended() == 0)
 
 
 # -- sockets
