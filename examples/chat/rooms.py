@@ -2,12 +2,14 @@
 
 Messages are in the history, which all processes share, in one order. What goes over the PubSub
 says only that there is something new, and each process then looks. So nothing is missed where such
-a note is lost: a `Lost` is one more reason to look.
+a note is lost: a `Lost` is one more reason to look, and so is a report of another process that has
+come further.
 """
 
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from typing import Any, Protocol
 
 from history import History, HistoryError
@@ -48,7 +50,7 @@ class Room:
         self._history = history
         self._members: set[Member] = set()
         self._people = People()
-        self._people_changed = asyncio.Event()
+        self._report_due = asyncio.Event()
         self._last = ""  # the id of the last message that the members have been told
         # Held while messages are handed out: who joins comes before or behind them, not in between.
         self._lock = asyncio.Lock()
@@ -72,12 +74,12 @@ class Room:
             self._members.add(member)
             member.write_message(told(messages, complete))
             member.write_message(self._people.told())
-        self._people_changed.set()
+        self._report_due.set()
 
     def leave(self, member: Member) -> None:
         """The page has gone."""
         self._members.discard(member)
-        self._people_changed.set()
+        self._report_due.set()
 
     async def say(self, name: str, text: str, nonce: str) -> None:
         """Somebody says something.
@@ -92,14 +94,15 @@ class Room:
     async def tell(self, what: dict[str, Any]) -> None:
         """Tell the room in all processes, this one too.
 
-        What cannot be told now need not be told later: when the connection is back, all get a
-        `Lost` and look.
+        What cannot be told now need not be told later: a report is due then, and says what counts.
         """
         if not self._pubsub.connected:
+            self._report_due.set()
             return
         try:
             await self._pubsub.publish(self.name, what)
         except PublishError as error:
+            self._report_due.set()
             log.warning("%s: nobody was told of %s: %s", self.title, what["kind"], error)
 
     # -- what a room does as long as it lives
@@ -125,10 +128,12 @@ class Room:
             case "typing":
                 broadcast(self._members, {"type": "typing", "name": what["name"]})
             case "who":
-                self._people_changed.set()
+                self._report_due.set()
             case "here":
                 self._people.heard(what["process"], what["names"])
                 self._show_people()
+                if what["last"] != self._last:
+                    await self._look()
 
     async def _look(self) -> None:
         try:
@@ -145,22 +150,24 @@ class Room:
             broadcast(self._members, told(messages, complete))
 
     async def report(self) -> None:
-        """Say who is here whenever that changes, and now and then, so that others know that this
-        process is still alive."""
+        """Say who is here, and how far the room has come, whenever that is due, and now and then,
+        so that others know that this process is still alive."""
         try:
             while True:
-                self._people_changed.clear()
-                here = self._people.here(member.name for member in self._members)
+                self._report_due.clear()
+                self._people.forget_the_silent(3 * REPORT_SECONDS)
+                names = [member.name for member in self._members]
+                await self._tell_who_is_here(names)
                 self._show_people()
-                await self.tell({"kind": "here", **here})
                 await asyncio.sleep(BREATH_SECONDS)
-                try:
+                with suppress(TimeoutError):
                     async with asyncio.timeout(REPORT_SECONDS):
-                        await self._people_changed.wait()
-                except TimeoutError:
-                    self._people.forget_the_silent(3 * REPORT_SECONDS)
+                        await self._report_due.wait()
         finally:
-            await self.tell({"kind": "here", **self._people.here([])})
+            await self._tell_who_is_here([])
+
+    async def _tell_who_is_here(self, names: list[str]) -> None:
+        await self.tell({"kind": "here", "last": self._last, **self._people.here(names)})
 
     def _show_people(self) -> None:
         if self._people.have_changed():

@@ -13,7 +13,7 @@ import pytest
 from redis_server import RedisServer, redis
 
 from .conftest import Start
-from .running import PATIENCE, Example
+from .running import PATIENCE, Example, until
 
 pytest.importorskip("websockets", reason="websockets is not installed")
 
@@ -278,3 +278,20 @@ def test_redis_is_killed(servers: list[Example], open_page: Open, redis: RedisSe
         assert not heard["complete"]
     ann.say("again")
     assert ann.texts(1) == bob.texts(1) == ["again"]
+
+
+def test_what_one_process_cannot_tell_the_others(
+    servers: list[Example], open_page: Open, redis: RedisServer
+) -> None:
+    """It is stored, and they see it as soon as they can be told, though nothing else is said."""
+    ann, bob = (open_page(server) for server in servers)
+    ann.join("Ann")
+    bob.join("Bob")
+    ann.sees("Ann", "Bob")
+    bob.sees("Ann", "Bob")
+    redis.ask("ACL", "SETUSER", "default", "-publish")
+    ann.say("one")
+    assert ann.texts(1) == ["one"]
+    until(lambda: "nobody was told of news" in servers[0].said())
+    redis.ask("ACL", "SETUSER", "default", "+publish")
+    assert bob.texts(1) == ["one"]
