@@ -141,7 +141,7 @@ async def test_told_again_while_it_rolls_it_rolls_again(supervised: Supervised) 
     await supervised.start()
     pids = await supervised.pids()
     supervised.signal(signal.SIGHUP)
-    await until(lambda: supervised.pids("starting"))
+    assert len(await until(lambda: supervised.pids("starting"))) == 1  # one after the other
     supervised.behave(word="last")
     supervised.signal(signal.SIGHUP)
 

@@ -4,12 +4,10 @@ Made by the supervisor, before it starts workers. It opens and closes sockets an
 
 Either all workers accept from one socket, or each slot has a socket of its own on the same address
 (SO_REUSEPORT) and the kernel picks one by a hash of a connection's addresses. The second is more
-even: measured with ``benchmarks/worker_balance.py`` on two cores, the busiest of four workers got,
-of 64 connections made at once, in the middle (and at most) of eight bursts,
-
-- with one socket 67 % (95 %) on asyncio and 41 % (56 %) on uvloop: whoever is woken first takes all
-  that there are;
-- with a socket each 31 % (38 %) and 32 % (36 %). A fourth would be just.
+even: with one socket whoever is woken first takes all that there are. Of 64 connections made at
+once the busiest of four workers got 70 % with one and 33 % with a socket each on asyncio, 53 % and
+30 % on uvloop; a fourth would be just (``benchmarks/worker_balance.py``; the table is in
+docs/decisions.md).
 
 The price: who waits in the queue of a worker that hangs is served by no other one. The supervisor
 kills such a worker, and its successor serves the queue; and a slot in which nobody can stay is
