@@ -6,7 +6,7 @@
     python examples/chat/app.py 8001 --redis redis://127.0.0.1
     python examples/chat/app.py 8002 --redis redis://127.0.0.1
 
-PORT is 8888 by default; 0 takes any free one. The address is printed on start. Without --redis
+PORT is 8888 by default; 0 takes any free one. The address is in its log. Without --redis
 there is one process, and what was said is gone when it ends. With it any number of processes, on
 any machines, share their rooms. Ctrl-C or SIGTERM ends one; its pages try again until there is
 another at its address.
@@ -23,16 +23,13 @@ Read on in this order:
 
 import argparse
 import asyncio
-import logging
-import signal
 from collections.abc import AsyncIterator
 
 from handlers import PageHandler, RoomHandler, RoomsHandler
 from history import make_history
 from rooms import Room
 
-from tornadoish.httpserver import HTTPServer
-from tornadoish.netutil import bind_sockets
+import tornadoish
 from tornadoish.pubsub import make_pubsub
 from tornadoish.web import Application, url
 
@@ -77,20 +74,6 @@ async def with_rooms(application: Application) -> AsyncIterator[None]:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def main(options: argparse.Namespace) -> None:
-    """Serve until SIGINT or SIGTERM."""
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    # Starts the application; at the end pages are told to go elsewhere, and it is closed.
-    async with HTTPServer(make_application(options.redis), max_body_size=0) as server:
-        sockets = bind_sockets(options.port, options.address)
-        server.add_sockets(sockets)
-        host = f"[{options.address}]" if ":" in options.address else options.address
-        print(f"http://{host}:{sockets[0].getsockname()[1]}", flush=True)
-        await stop.wait()
-
-
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Rooms to talk in.")
     parser.add_argument(
@@ -103,5 +86,11 @@ def parse_options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    asyncio.run(main(parse_options()))
+    options = parse_options()
+    # Starts the application; at the end pages are told to go elsewhere, and it is closed.
+    tornadoish.run(
+        make_application(options.redis),
+        host=options.address,
+        port=options.port,
+        limit={"body_bytes": 0},  # what pages say comes over WebSockets
+    )

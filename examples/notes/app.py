@@ -3,7 +3,7 @@
     pip install '.[jinja2]'
     python examples/notes/app.py [PORT] [--data DIRECTORY]
 
-PORT is 8888 by default; 0 takes any free one. The address is printed on start. What users write is
+PORT is 8888 by default; 0 takes any free one. The address is in its log. What users write is
 kept in DIRECTORY (./notes-data). Ctrl-C or SIGTERM ends it: what is under way is finished.
 
 Read on in this order:
@@ -21,7 +21,6 @@ Read on in this order:
 import argparse
 import asyncio
 import logging
-import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -45,8 +44,7 @@ from news import News
 from passwords import Attempts
 from store import SCHEMA, stored_names
 
-from tornadoish.httpserver import HTTPServer
-from tornadoish.netutil import bind_sockets
+import tornadoish
 from tornadoish.web import Application, url
 
 HERE = Path(__file__).parent
@@ -148,22 +146,17 @@ async def with_fresh_keys(application: Application) -> AsyncIterator[None]:
     task.cancel()
 
 
-async def main(options: argparse.Namespace) -> None:
+def main(options: argparse.Namespace) -> None:
     """Serve until SIGINT or SIGTERM."""
     options.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    application = make_application(options.data, options.max_file * 1024 * 1024)
-    server = HTTPServer(
-        application, max_body_size=BODY_BYTES, trusted_proxies=options.trusted_proxy or None
+    # Starts the application; at the end everybody is answered, and it is closed.
+    tornadoish.run(
+        make_application(options.data, options.max_file * 1024 * 1024),
+        host=options.address,
+        port=options.port,
+        proxy_trust=options.trusted_proxy,
+        limit={"body_bytes": BODY_BYTES},
     )
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with server:  # starts the application; at the end everybody is answered, and it is closed
-        sockets = bind_sockets(options.port, options.address)
-        server.add_sockets(sockets)
-        host = f"[{options.address}]" if ":" in options.address else options.address
-        print(f"http://{host}:{sockets[0].getsockname()[1]}", flush=True)
-        await stop.wait()
 
 
 def parse_options() -> argparse.Namespace:
@@ -177,11 +170,10 @@ def parse_options() -> argparse.Namespace:
                         help="default ./notes-data")  # fmt: skip
     parser.add_argument("--max-file", type=int, default=100, metavar="MIB",
                         help="how large an attachment may be; default 100")  # fmt: skip
-    parser.add_argument("--trusted-proxy", action="append", metavar="NETWORK",
+    parser.add_argument("--trusted-proxy", action="append", default=[], metavar="NETWORK",
                         help="of a proxy that is believed about who is asking")  # fmt: skip
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    asyncio.run(main(parse_options()))
+    main(parse_options())

@@ -13,11 +13,17 @@ import pytest
 
 pytest.importorskip("playwright", reason="playwright is not installed")
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from .running import PATIENCE
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
+
+# Not 5 seconds: some pages wait for longer before they try again what has failed.
+MILLISECONDS = PATIENCE * 1000
+expect.set_options(timeout=MILLISECONDS)
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 
@@ -45,7 +51,7 @@ def watch(context: BrowserContext) -> list[str]:
     """What goes wrong in the pages of ``context`` from now on: errors of scripts, and requests that
     leave this host."""
     wrong: list[str] = []
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(MILLISECONDS)
     context.on("weberror", lambda found: wrong.append(str(found.error)))
     context.on(
         "request",

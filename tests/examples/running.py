@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import select
+import re
 import signal
 import socket
 import subprocess
@@ -22,17 +22,17 @@ class Example:
     """A process of `examples/NAME`, ready for its first connection."""
 
     def __init__(self, name: str, *arguments: str, log: Path) -> None:
-        """`log` is the file that its standard error goes to."""
-        self._log = log
+        """`log` is the file that its standard error goes to; standard output goes beside it."""
+        self._log, self._output = log, log.with_suffix(".out")
         path = [os.environ["PYTHONPATH"]] if os.environ.get("PYTHONPATH") else []
         environment = os.environ | {
             "PYTHONPATH": os.pathsep.join([*path, str(ROOT)]),
             "PYTHONWARNINGS": "error",
         }
-        with log.open("wb") as stderr:
+        with log.open("wb") as stderr, self._output.open("wb") as stdout:
             self.process = subprocess.Popen(
                 [sys.executable, str(ROOT / "examples" / name), *arguments],
-                stdout=subprocess.PIPE,
+                stdout=stdout,
                 stderr=stderr,
                 env=environment,
                 cwd=log.parent,
@@ -42,14 +42,18 @@ class Example:
         self.host, self.port = parts.hostname or "", parts.port or 0
 
     def _read_address(self) -> str:
-        assert self.process.stdout is not None
-        ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE)
-        line = self.process.stdout.readline().decode().strip() if ready else ""
-        if not line.startswith("http://"):
+        try:
+            until(lambda: self._addresses() or self.process.poll() is not None)
+            assert self._addresses(), f"no address; it said: {self.said()}"
+        except AssertionError:
             self.process.kill()
             self.close()
-            raise AssertionError(f"no address but {line!r}; it said: {self.said()}")
-        return line
+            raise
+        return self._addresses()[0]
+
+    def _addresses(self) -> list[str]:
+        """What it has printed, or its server has logged."""
+        return re.findall(r"http://\S+(?=\s)", self._output.read_text() + self.said())
 
     def said(self) -> str:
         """Its standard error."""
@@ -75,8 +79,6 @@ class Example:
     def close(self) -> None:
         """Let go of the process once it has ended, or was killed."""
         self.process.wait(PATIENCE)
-        if self.process.stdout is not None:
-            self.process.stdout.close()
 
     def check_clean_end(self, number: signal.Signals = signal.SIGTERM) -> None:
         """End it by a signal: status 0, and not a word of a bug."""
