@@ -10,7 +10,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +147,15 @@ class Command:
             except subprocess.TimeoutExpired:
                 self.process.kill()
         self.process.wait(PATIENCE)
+
+
+@contextmanager
+def answering(command: Command, directory: Path) -> Iterator[Future[httpx.Response]]:
+    """A request that has begun, and the answer that it will have."""
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(command.get, "/slow")
+        until((directory / "slow").exists)
+        yield answer
 
 
 class Terminal:

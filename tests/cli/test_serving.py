@@ -10,15 +10,12 @@ import signal
 import socket
 import ssl
 import sys
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
-from .commanding import APP, Command, until
+from .commanding import APP, answering, until
 from .conftest import Start
 
 CERTS = Path(__file__).parents[1] / "certs"
@@ -155,15 +152,6 @@ def test_clients_need_a_certificate(start: Start, tmp_path: Path) -> None:
 
 
 # -- the end
-
-
-@contextmanager
-def answering(command: Command, directory: Path) -> Iterator[Future[httpx.Response]]:
-    """A request that has begun, and the answer that it will have."""
-    with ThreadPoolExecutor() as pool:
-        answer = pool.submit(command.get, "/slow")
-        until((directory / "slow").exists)
-        yield answer
 
 
 def test_a_request_that_has_begun_is_answered(start: Start, tmp_path: Path) -> None:

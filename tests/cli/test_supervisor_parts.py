@@ -78,7 +78,8 @@ def test_how_a_process_ended(code: int, words: str) -> None:
 @pytest.mark.parametrize(
     "bounds",
     [
-        {"grace_seconds": 0},
+        {"grace_seconds": -1},
+        {"clean_up_seconds": 0},
         {"grace_seconds": None},
         {"max_requests": 0},
         {"max_resident_bytes": -1},

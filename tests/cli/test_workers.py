@@ -20,7 +20,7 @@ from tornadoish.cli.serving import Service, Task
 from tornadoish.cli.settings import Settings
 from tornadoish.cli.sources import from_keywords
 
-from .commanding import APP, Command, until
+from .commanding import APP, Command, answering, until
 from .conftest import Start
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="there are no workers without fork")
@@ -96,6 +96,14 @@ def test_a_worker_that_has_answered_enough_is_replaced(start: Start) -> None:
     first = command.get().json()["pid"]
     until(lambda: command.get().json()["pid"] != first)
     assert command.stop() == 0
+
+
+def test_no_time_at_all_to_end(start: Start, tmp_path: Path) -> None:
+    command = start("hello:make_app", "--port=0", "--workers=1", "--grace=0")
+    with answering(command, tmp_path) as answer:
+        assert command.stop() == 0
+        with pytest.raises(httpx.RemoteProtocolError):
+            answer.result()
 
 
 @pytest.mark.parametrize(

@@ -39,8 +39,6 @@ from tornadoish.log import gen_log
 from tornadoish.metrics import WorkerMetrics
 from tornadoish.supervisor import Notifier, Policy, Supervisor, WorkerLink
 
-_LEAST_GRACE = 0.001  # seconds: a supervisor knows no zero
-
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
@@ -119,7 +117,7 @@ def _run(task: Task) -> int:
 def _supervise(job: Job) -> int:
     settings = job.settings
     policy = Policy(
-        grace_seconds=max(settings.grace, _LEAST_GRACE),
+        grace_seconds=settings.grace,
         max_requests=settings.max_requests or None,
         max_resident_bytes=settings.max_memory or None,
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-_MAY_BE_ZERO = ("jitter",)
+_MAY_BE_ZERO = ("grace_seconds", "jitter")
 _MAY_BE_NONE = ("start_seconds", "answer_seconds", "max_requests", "max_resident_bytes")
 
 
@@ -15,10 +15,11 @@ _MAY_BE_NONE = ("start_seconds", "answer_seconds", "max_requests", "max_resident
 class Policy:
     """When a supervisor replaces a worker, how long it waits, and when it gives up.
 
-    :raises ValueError: a number is 0 or negative, or ``jitter`` is not in 0..1.
+    :raises ValueError: a number is negative, or is 0 where that means nothing, or ``jitter`` is not
+        in 0..1.
     """
 
-    #: seconds in which a worker that is told to drain may finish what it has begun
+    #: seconds in which a worker that is told to drain may finish what it has begun; 0: none
     grace_seconds: float = 30.0
     #: seconds after those in which it has cut what is left, has cleaned up and ended; then it is
     #: killed
