@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -22,6 +23,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
 from tornadoish.httpserver import HTTPServer
@@ -77,20 +79,14 @@ class Client:
         self.writer.transport.abort()
 
 
-async def share_at_once(port: int) -> float:
+async def share(port: int, at_once: bool) -> float:
+    """The part of the connections that the busiest worker gets."""
     clients = [Client() for _ in range(CONNECTIONS)]
-    workers = await asyncio.gather(*[client.open(port) for client in clients])
+    opening = [client.open(port) for client in clients]
+    workers = await asyncio.gather(*opening) if at_once else [await each for each in opening]
     for client in clients:
         client.close()
     await asyncio.sleep(0.2)
-    return max(Counter(workers).values()) / CONNECTIONS
-
-
-async def share_one_by_one(port: int) -> float:
-    clients = [Client() for _ in range(CONNECTIONS)]
-    workers = [await client.open(port) for client in clients]
-    for client in clients:
-        client.close()
     return max(Counter(workers).values()) / CONNECTIONS
 
 
@@ -99,20 +95,22 @@ async def wrk(port: int) -> str:
     if program is None:
         return "-"
     process = await asyncio.create_subprocess_exec(
-        program, "-t1", f"-c{CONNECTIONS}", f"-d{WRK_SECONDS}", "--latency",
-        f"http://127.0.0.1:{port}/", stdout=subprocess.PIPE,
+        program, "-t1", f"-c{CONNECTIONS}", f"-d{WRK_SECONDS}",
+        "-s", str(Path(__file__).with_name("wrk.lua")), f"http://127.0.0.1:{port}/",
+        stdout=subprocess.PIPE,
     )  # fmt: skip
-    said = (await process.communicate())[0].decode()
-    [rate] = re.findall(r"Requests/sec: +([\d.]+)", said)
-    [half], [most] = (re.findall(rf"{part}% +(\S+)", said) for part in (50, 99))
-    errors = " with errors" if "errors" in said or "Non-2xx" in said else ""
-    return f"{float(rate):.0f}/s, {half}, {most}{errors}"
+    counts = json.loads((await process.communicate())[0].splitlines()[-1])
+    rate = counts["requests"] / counts["microseconds"] * 1e6
+    half, most = counts["p50_us"] / 1000, counts["p99_us"] / 1000
+    errors = sum(counts[kind] for kind in ("connect", "read", "write", "status", "timeout"))
+    lost = f", {errors} errors" if errors else ""
+    return f"{rate:.0f}/s, {half:.1f} ms, {most:.1f} ms{lost}"
 
 
 async def measure(port: int) -> str:
-    bursts = sorted([await share_at_once(port) for _ in range(BURSTS)])
+    bursts = sorted([await share(port, at_once=True) for _ in range(BURSTS)])
     shown = [bursts[0], statistics.median(bursts), bursts[-1]]
-    alone = await share_one_by_one(port)
+    alone = await share(port, at_once=False)
     cells = [f"{part:.0%}" for part in [*shown, alone]]
     return f"{' / '.join(cells[:3])} | {cells[3]} | {await wrk(port)}"
 
