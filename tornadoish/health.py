@@ -31,7 +31,8 @@ class HealthHandlers:
         never twice at the same time, however many ask. The names are told to whoever asks; why one
         has failed is logged, when it begins to.
     :param timeout: seconds that each of them has.
-    :param livez: the path of the one, :param readyz: and that of the other.
+    :param livez: the path of the one.
+    :param readyz: that of the other.
     """
 
     def __init__(
@@ -122,22 +123,20 @@ class ReadyzHandler(RequestHandler):
         self._health = health
 
     async def get(self) -> None:
-        health, answer = self._health, {"status": "ok"}
-        failed: dict[str, str] = {}
+        health, status = self._health, "ok"
+        body: dict[str, Any] = {}
         if self.application.draining.is_set():
-            answer["status"] = "draining"
+            status = "draining"
         elif health.not_ready is not None:
-            answer["status"] = health.not_ready
+            status = health.not_ready
         elif health.checks:
             failed = await health.ask()
+            body["checks"] = {name: failed.get(name, "ok") for name in health.checks}
             if failed:
-                answer["status"] = "unavailable"
-        body: dict[str, Any] = answer
-        if health.checks and answer["status"] in ("ok", "unavailable"):
-            body = {**answer, "checks": {name: failed.get(name, "ok") for name in health.checks}}
-        if answer["status"] != "ok":
+                status = "unavailable"
+        if status != "ok":
             self.set_status(503)
         self.set_header("Cache-Control", "no-store")
-        self.write(body)
+        self.write({"status": status, **body})
 
     head = get
