@@ -95,10 +95,16 @@ async def test_below_a_root_path(root: str, path: str, uri: str) -> None:
             seen.append((request.uri, request.path, rest, self.reverse_url("name", "y")))
             seen.append(request.path[len(request.root_path) :])
 
-    inner = application(web.url("/(x|subx)", Handler, name="name"))
+    class Inner(web.Application):
+        def on_close(self, server_conn: object) -> None:
+            closed.append(server_conn)
+
+    closed: list[object] = []
+    inner = Inner([web.url("/(x|subx)", Handler, name="name")])
     rest = path.rpartition("/")[2]
     host = await Host(inner, path=path, root_path=root, check=False).run()
     assert host.status == 200
+    assert len(closed) == 1
     assert seen[0][:3] == (uri, uri, rest)
     assert seen[1] == f"/{rest}"
 

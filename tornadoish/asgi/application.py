@@ -71,19 +71,17 @@ class ASGIApplication:
             raise NotImplementedError(f"ASGI scope {kind!r}")
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        application = self.application
         target, prefix = target_of(scope)
-        delegate = _delegate_of(application, prefix)
+        delegate = _delegate_of(self.application, prefix)
         request = ServedRequest(delegate, scope, target, receive, send, self.max_body_size)
         try:
             await request.run()
         finally:
-            if isinstance(application, HTTPServerConnectionDelegate):
-                application.on_close(request)
+            delegate.on_close(request)
 
     async def _talk(self, scope: Scope, receive: Receive, send: Send) -> None:
         target, prefix = target_of(scope)
-        delegate = _SocketDelegate(self.application, _delegate_of(self.application, prefix))
+        delegate = _delegate_of(self.application, prefix)
         await ServedSocket(delegate, scope, target, receive, send, self._clock).run()
 
     # -- its life
@@ -123,27 +121,6 @@ def _delegate_of(application: RequestCallback, prefix: str) -> HTTPServerConnect
     if prefix and isinstance(application, Router):
         return _Below(prefix, application)
     return application
-
-
-class _SocketDelegate(HTTPServerConnectionDelegate):
-    """Who is asked for a delegate of a handshake, and who is told of its connection's end."""
-
-    __slots__ = ("_application", "_delegate")
-
-    def __init__(
-        self, application: RequestCallback, delegate: HTTPServerConnectionDelegate
-    ) -> None:
-        self._application = application
-        self._delegate = delegate
-
-    def start_request(
-        self, server_conn: object, request_conn: HTTPConnection
-    ) -> HTTPMessageDelegate:
-        return self._delegate.start_request(server_conn, request_conn)
-
-    def on_close(self, server_conn: object) -> None:
-        if isinstance(self._application, HTTPServerConnectionDelegate):
-            self._application.on_close(server_conn)
 
 
 class _Callback(HTTPServerConnectionDelegate):

@@ -67,6 +67,9 @@ class _Below(ReversibleRouter):
                 request.root_path = root
         return delegate
 
+    def on_close(self, server_conn: object) -> None:
+        self.router.on_close(server_conn)
+
     def reverse_url(self, name: str, /, *args: Any, **named: Any) -> str | None:
         if not isinstance(self.router, ReversibleRouter):
             return None
