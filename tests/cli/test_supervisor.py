@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from .supervising import Client, Lost, Supervised, is_running, refuses, until
+from .supervising import PATIENCE, Client, Lost, Supervised, is_running, refuses, until
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="there is no supervisor without fork")
 
@@ -207,16 +207,20 @@ async def test_a_killed_worker_loses_what_it_held_and_no_more(supervised: Superv
 
 
 async def test_who_waits_in_the_queue_of_a_killed_worker_is_served(supervised: Supervised) -> None:
-    await supervised.start(workers=1)
+    """And at once: the back-off is for who fails again."""
+    await supervised.start(
+        workers=1, policy={"backoff_seconds": 600.0, "max_backoff_seconds": 600.0}
+    )
     [pid] = await supervised.pids()
     os.kill(pid, signal.SIGSTOP)
     clients = [Client(supervised.where) for _ in range(8)]
     for client in clients:
         await client.send("/")
     os.kill(pid, signal.SIGKILL)
-    for client in clients:
-        assert (await client.receive())["pid"] != pid
-        client.close()
+    async with asyncio.timeout(PATIENCE):
+        for client in clients:
+            assert (await client.receive())["pid"] != pid
+            client.close()
 
 
 async def test_a_worker_whose_loop_does_not_run_is_replaced(supervised: Supervised) -> None:
