@@ -9,9 +9,9 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import tornadoish
 
@@ -83,42 +83,60 @@ class Client:
 
 
 class Load:
-    """Clients that ask again and again."""
+    """Clients that ask again and again, as long as a test is within it; each loss is noted."""
 
-    def __init__(self, where: Any, clients: int) -> None:
-        self.clients = [Client(where) for _ in range(clients)]
+    def __init__(self, clients: Sequence[Any]) -> None:
+        self.clients = clients
         self.answered = 0
-        #: for each lost request the worker that had answered the one before it on its connection
-        self.lost: list[int | None] = []
+        #: what ``ask`` says of each lost request
+        self.lost: list[Any] = []
         self._stopped = False
+        self._tasks: list[asyncio.Task[None]] = []
 
-    async def _ask(self, client: Client) -> None:
+    async def ask(self, client: Any) -> None:
+        """Send one request, and raise Lost if it is not answered."""
+        raise NotImplementedError
+
+    async def _go_on(self, client: Any) -> None:
         while not self._stopped:
-            pid = client.pid
             try:
-                await client.get()
+                await self.ask(client)
+            except Lost as lost:
+                self.lost.append(lost.args[0])
+            else:
                 self.answered += 1
                 await asyncio.sleep(0.002)  # there are things to do beside the load
-            except (Lost, OSError):
-                self.lost.append(pid)
         client.close()
 
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[Load]:
-        tasks = [asyncio.ensure_future(self._ask(client)) for client in self.clients]
+    async def __aenter__(self) -> Self:
+        self._tasks = [asyncio.ensure_future(self._go_on(client)) for client in self.clients]
+        await self.goes_on()
+        return self
+
+    async def __aexit__(self, kind: object, *others: object) -> None:
         try:
-            await self.has_answered()
-            yield self
-            await self.has_answered()
+            if kind is None:
+                await self.goes_on()
         finally:
             self._stopped = True
             async with asyncio.timeout(PATIENCE):
-                await asyncio.gather(*tasks)
+                await asyncio.gather(*self._tasks)
 
-    async def has_answered(self, more: int = 100) -> None:
-        """Wait until so many more requests have been answered."""
+    async def goes_on(self, more: int = 100) -> None:
+        """Wait for so many more answers."""
         goal = self.answered + more
         await until(lambda: self.answered >= goal)
+
+
+class WorkersLoad(Load):
+    """Of each lost request it notes the worker that had answered the one before it."""
+
+    async def ask(self, client: Client) -> None:
+        pid = client.pid
+        try:
+            await client.get()
+        except (Lost, OSError):
+            raise Lost(pid) from None
 
     def held_by(self, pid: int) -> int:
         """How many connections one worker has, each with one request."""
@@ -200,8 +218,8 @@ class Supervised:
 
         return await until(ready)
 
-    def load(self, clients: int = 4) -> Load:
-        return Load(self.where, clients)
+    def load(self, clients: int = 4) -> WorkersLoad:
+        return WorkersLoad([Client(self.where) for _ in range(clients)])
 
     async def get(self, path: str = "/") -> Any:
         """Ask on a connection of its own."""

@@ -49,7 +49,7 @@ async def test_all_workers_serve_and_drain(supervised: Supervised, split: bool) 
 
 async def test_workers_share_a_unix_socket(supervised: Supervised) -> None:
     await supervised.start(unix=True)
-    async with supervised.load().running() as load:
+    async with supervised.load() as load:
         supervised.signal(signal.SIGHUP)
         await supervised.all_serve(instead_of=await supervised.pids())
     assert load.lost == []
@@ -125,13 +125,13 @@ async def test_rolling_brings_new_code_and_loses_no_request(supervised: Supervis
     await supervised.start()
     pids = await supervised.pids()
     count = descriptors(supervised.process.pid)
-    async with supervised.load(8).running() as load:
+    async with supervised.load(8) as load:
         for word in ("1", "2"):
             supervised.behave(word=word)
             supervised.signal(signal.SIGHUP)
             pids = await supervised.all_serve(instead_of=pids)
             assert (await supervised.get())["word"] == word
-            await load.has_answered()
+            await load.goes_on()
     assert load.lost == []
     assert descriptors(supervised.process.pid) == count
     assert await supervised.stop() == 0
@@ -159,7 +159,7 @@ async def test_new_code_that_does_not_start_changes_nothing(supervised: Supervis
     supervised.behave(word="old")
     await supervised.start()
     pids = await supervised.pids()
-    async with supervised.load().running() as load:
+    async with supervised.load() as load:
         supervised.behave(fails=["No module named 'flask'", 78])
         supervised.signal(signal.SIGHUP)
         await until(lambda: "do" in supervised.said() and "go on" in supervised.said())
@@ -194,12 +194,12 @@ async def test_a_long_request_outlives_the_roll(supervised: Supervised) -> None:
 
 async def test_a_killed_worker_loses_what_it_held_and_no_more(supervised: Supervised) -> None:
     await supervised.start(policy={"steady_seconds": 0.01})
-    async with supervised.load(8).running() as load:
+    async with supervised.load(8) as load:
         victim = (await supervised.pids()).pop()
         held = load.held_by(victim)
         os.kill(victim, signal.SIGKILL)
         await supervised.all_serve(instead_of={victim})
-        await load.has_answered()
+        await load.goes_on()
     assert 0 < len(load.lost) <= held
     assert set(load.lost) == {victim}
     assert "was ended by SIGKILL" in supervised.said()
@@ -290,7 +290,7 @@ async def test_a_worker_is_replaced_after_so_many_requests(supervised: Supervise
         lines = supervised.said().splitlines()
         return any(f"(pid {pid})" in line and "it is replaced" in line for line in lines)
 
-    async with supervised.load().running() as load:
+    async with supervised.load() as load:
         await until(lambda: all(map(is_replaced, pids)))
     assert load.lost == []
     assert not pids & await supervised.all_serve()
@@ -299,7 +299,7 @@ async def test_a_worker_is_replaced_after_so_many_requests(supervised: Supervise
 async def test_a_worker_that_grows_is_replaced(supervised: Supervised) -> None:
     await supervised.start(workers=1, policy={"max_resident_bytes": 150_000_000})
     pids = await supervised.pids()
-    async with supervised.load(4).running() as load:
+    async with supervised.load(4) as load:
         await supervised.get("/grow/160000000")
         await supervised.all_serve(1, instead_of=pids)
     assert load.lost == []

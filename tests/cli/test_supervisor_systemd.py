@@ -209,7 +209,7 @@ async def test_workers_serve_on_a_manager_s_socket(
     await supervised.start(prefix=(sys.executable, "-c", script), pass_fds=(number,))
     assert supervised.where == list(listening.getsockname())
     pids = await supervised.pids()
-    async with supervised.load().running() as load:
+    async with supervised.load() as load:
         supervised.signal(signal.SIGHUP)
         await supervised.all_serve(instead_of=pids)
     assert load.lost == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cli import supervising
 from docs.blocks import blocks_of
 
 import tornadoish
@@ -192,49 +194,19 @@ class Browser:
             self.reader = self.writer = None
 
 
-class Load:
-    """Browsers that ask again and again, GET and POST by turns; each loss is noted."""
+class Load(supervising.Load):
+    """Browsers that ask by GET and POST by turns."""
 
     def __init__(self, port: int, browsers: int = 8, *, tls: bool = False) -> None:
-        self._browsers = [Browser(port, tls=tls) for _ in range(browsers)]
-        self.answered = 0
+        super().__init__([Browser(port, tls=tls) for _ in range(browsers)])
         self.pids: set[int] = set()
-        self.lost: list[str] = []
-        self._stopped = False
-        self._tasks: list[asyncio.Task[None]] = []
+        self._methods = {client: itertools.cycle(["POST", "GET"]) for client in self.clients}
 
-    async def _ask(self, browser: Browser) -> None:
-        post = False
-        while not self._stopped:
-            post = not post
-            try:
-                told = await browser.ask("POST" if post else "GET", "/", b"x" * 100 * post)
-            except (OSError, EOFError) as error:
-                self.lost.append(f"{'POST' if post else 'GET'} {error!r}")
-                browser.close()
-            else:
-                self.pids.add(told["pid"])
-                self.answered += 1
-                await asyncio.sleep(0.002)  # there are things to do beside the load
-        browser.close()
-
-    async def __aenter__(self) -> Load:
-        self._tasks = [asyncio.ensure_future(self._ask(browser)) for browser in self._browsers]
-        await self.goes_on()
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        self._stopped = True
-        async with asyncio.timeout(PATIENCE):
-            await asyncio.gather(*self._tasks)
-
-    async def goes_on(self, more: int = 100) -> None:
-        """Wait for so many more answers."""
-        goal = self.answered + more
-        await self.until(lambda: self.answered >= goal)
-
-    async def until(self, condition: Callable[[], object]) -> None:
-        """Go on until it holds."""
-        async with asyncio.timeout(PATIENCE):
-            while not condition():
-                await asyncio.sleep(0.01)
+    async def ask(self, client: Browser) -> None:
+        method = next(self._methods[client])
+        try:
+            told = await client.ask(method, "/", b"x" * 100 if method == "POST" else b"")
+        except (OSError, EOFError) as error:
+            client.close()
+            raise supervising.Lost(f"{method} {error!r}") from None
+        self.pids.add(told["pid"])

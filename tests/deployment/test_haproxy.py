@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from cli.supervising import until
 from docs.playing import free_ports
 
 from .running import (
@@ -100,7 +101,7 @@ async def test_servers_are_replaced_and_no_request_is_lost(
     balanced = Balanced(processes, announce="" if told else "3")
     old = {server.pid for server in balanced.servers}
     async with Load(balanced.https, browsers=6, tls=True) as load:
-        await load.until(lambda: load.pids == old)
+        await until(lambda: load.pids == old)
         for index, name in enumerate(("one", "two")):
             if told:
                 balanced.admin(f"set server app/{name} state drain")
@@ -110,7 +111,7 @@ async def test_servers_are_replaced_and_no_request_is_lost(
             server = await asyncio.to_thread(balanced.serve, index, "new")
             if told:
                 balanced.admin(f"set server app/{name} state ready")
-            await load.until(lambda pid=server.pid: pid in load.pids)
+            await until(lambda pid=server.pid: pid in load.pids)
         assert balanced.states() == {"one": 2, "two": 2}
         load.pids.clear()
         await load.goes_on()

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from cli.supervising import until
 from docs.playing import free_ports
 
 from .running import (
@@ -164,7 +165,7 @@ async def test_no_request_is_lost_as_workers_are_replaced(processes: Processes) 
         before = set(load.pids)
         proxied.server.send_signal(signal.SIGHUP)
         drained = "has drained"
-        await load.until(lambda: processes.said(proxied.name).count(drained) == 2)
+        await until(lambda: processes.said(proxied.name).count(drained) == 2)
         load.pids.clear()
         await load.goes_on()
         assert not load.pids & before
