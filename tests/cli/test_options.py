@@ -36,6 +36,8 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "max_memory": ("1.5G", 3 * 2**29),
     "grace": ("2.5", 2.5),
     "loop": ("asyncio", "asyncio"),
+    "gc_freeze": ("off", False),
+    "gc_threshold": ("5000", 5000),
     "reload": ("true", True),
     "reload_dir": ("src", ("src",)),
     "limit": ("body_bytes=1K", {"body_bytes": 1024}),
@@ -158,7 +160,7 @@ def test_what_is_shown_as_the_default_is_the_default(option: Option) -> None:
     assert option.group
     if option.shown is None:
         assert option.default or not default
-    elif option.name not in ("workers", "reload_dir"):
+    elif option.name not in ("workers", "gc_threshold", "reload_dir"):
         settings = Settings()
         ours = {"host": DEFAULT_HOST, "port": str(DEFAULT_PORT), "unix_mode": "600"}
         assert option.shown == ours[option.name]

@@ -68,6 +68,11 @@ def count(value: str) -> int:
     return _number(value, 0, 10**12)
 
 
+def threshold(value: str) -> int:
+    """What `gc.set_threshold` takes, which is an int of C."""
+    return _number(value, 0, 2**31 - 1)
+
+
 def workers(value: str) -> int:
     """A number, or ``auto`` for one per processor that this process may use."""
     if value == "auto":

@@ -185,6 +185,15 @@ OPTIONS: tuple[Option, ...] = (
         help="auto is uvloop where that is installed, else asyncio",
     ),
     Option(
+        name="gc_freeze", group=PROCESSES, shape=Shape.FLAG, parse=kinds.switch, off=True,
+        help="keep what is there before the first request out of garbage collections",
+    ),
+    Option(
+        name="gc_threshold", group=PROCESSES, metavar="N", parse=kinds.threshold,
+        shown="as Python has it",
+        help="collect garbage when N more objects have been made than freed; 0: never",
+    ),
+    Option(
         name="reload", group=DEVELOPMENT, shape=Shape.FLAG, parse=kinds.switch,
         help="start again when code or templates change; one process",
     ),

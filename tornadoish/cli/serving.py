@@ -23,6 +23,7 @@ from tornadoish.cli.listening import urls_of
 from tornadoish.cli.measuring import metrics_of, metrics_served
 from tornadoish.cli.settings import Settings
 from tornadoish.cli.terminal import Window
+from tornadoish.garbage import fitted_collector
 from tornadoish.http1.limits import Limits
 from tornadoish.http1connection.keeper import ConnectionState
 from tornadoish.httpserver import HTTPServer
@@ -86,6 +87,7 @@ class Service:
         self._metrics: Metrics | None = None
         self._window = Window()
         self._loop = asyncio.get_running_loop()
+        self._collector = contextlib.ExitStack()  # fitted, once the application is there
         self._excused_until = 0.0  # a signal by then is the supervisor's order once more
 
     async def run(self) -> int:
@@ -116,6 +118,7 @@ class Service:
                 self._link.failed(error.told(), error.status)
             raise
         finally:
+            self._collector.close()
             if self._watchdog is not None:
                 self._watchdog.cancel()
             for number in heard:
@@ -166,6 +169,9 @@ class Service:
         except Exception as error:
             app_log.error("The application could not start", exc_info=True)
             raise StartError(f"the application could not start: {error!r}", 1) from None
+        self._collector.enter_context(
+            fitted_collector(freeze=settings.gc_freeze, threshold=settings.gc_threshold)
+        )
         self._server = server
         server.add_sockets(task.sockets)
         if self._link is not None:

@@ -46,6 +46,8 @@ class Settings:
     max_memory: int = 0
     grace: float = 30.0
     loop: str = "auto"
+    gc_freeze: bool = True
+    gc_threshold: int | None = None
 
     # -- development
     reload: bool = False
@@ -98,6 +100,8 @@ class Options(TypedDict, total=False):
     max_memory: int | str | None
     grace: float | str | None
     loop: str | None
+    gc_freeze: bool | None
+    gc_threshold: int | None
     reload: bool | None
     reload_dir: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None
     limit: Mapping[str, float | str | None] | None
