@@ -16,6 +16,12 @@ ROOT = Path(__file__).resolve().parents[1]
 HELLO = b"Hello, world!"
 POST_BYTES = 1024
 ROUTES = 500
+PIPELINED = 16
+CROWD = 10_000
+ACTIVE = CROWD // 100
+ACTIVE_SECONDS = 0.05
+"""Between two requests of an active connection: 2000 requests a second in all keep no server busy,
+so what is seen is how long one answer takes, not how long the queue is."""
 
 BROWSER_HEADERS: tuple[Header, ...] = (
     (
@@ -66,6 +72,11 @@ class Case:
     headers: tuple[Header, ...] = ()
     body_bytes: int = 0
     server_args: tuple[str, ...] = ()
+    pipelined: int = 1
+    """So many of the request are sent in one write, and each counts."""
+    tls: bool = False
+    beside: str = ""
+    """Another case whose cost this one's is compared with: their rounds are interleaved."""
     check: Check
     about: str
 
@@ -76,11 +87,33 @@ class Transfer:
 
     name: str
     about: str
+    beside: str = ""
 
     @property
     def work(self) -> str:
         """A transfer is a workload by itself."""
         return self.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crowd:
+    """Connections that are kept open by crowd.py: `active` ones, each with a request every
+    `ACTIVE_SECONDS`, among `idle` ones, which have had an answer each and ask for no more."""
+
+    name: str
+    work: str
+    active: int
+    idle: int
+    beside: str = ""
+    about: str
+
+    @property
+    def connections(self) -> int:
+        """All of them."""
+        return self.active + self.idle
+
+
+AnyCase = Case | Transfer | Crowd
 
 
 def _is_hello(reply: Reply) -> bool:
@@ -106,12 +139,13 @@ def _is_name(reply: Reply) -> bool:
 
 _MANY = ("--routes", str(ROUTES))
 
-CASES: tuple[Case | Transfer, ...] = (
+CASES: tuple[AnyCase, ...] = (
     Case(name="hello", work="hello", target="/", check=_is_hello, about="GET /, 13-byte answer"),
     Case(
         name="hello-coro",
         work="hello-coro",
         target="/coro",
+        beside="hello",
         check=_is_hello,
         about="the same from a coroutine handler that does not suspend",
     ),
@@ -151,8 +185,41 @@ CASES: tuple[Case | Transfer, ...] = (
         work="routes",
         target=f"/r{ROUTES - 1}/abc",
         server_args=_MANY,
+        beside="routes-first",
         check=_is_name,
         about=f"the last of {ROUTES} routes",
+    ),
+    Case(
+        name="pipelined",
+        work="pipelined",
+        target="/",
+        server_args=("--pipelined", str(PIPELINED)),
+        pipelined=PIPELINED,
+        check=_is_hello,
+        about=f"GET /, {PIPELINED} of them in one write; the cost of each",
+    ),
+    Case(
+        name="tls",
+        work="tls",
+        target="/",
+        tls=True,
+        check=_is_hello,
+        about="GET / over TLS connections that are kept alive",
+    ),
+    Crowd(
+        name="idle-none",
+        work="idle",
+        active=ACTIVE,
+        idle=0,
+        about=f"GET / on each of {ACTIVE} connections, {1 / ACTIVE_SECONDS:.0f} times a second",
+    ),
+    Crowd(
+        name="idle-many",
+        work="idle",
+        active=ACTIVE,
+        idle=CROWD - ACTIVE,
+        beside="idle-none",
+        about=f"the same among {CROWD - ACTIVE} more that are idle",
     ),
     Transfer(name="upload", about="one streamed request body"),
     Transfer(name="download", about="one streamed response body in 64 KiB chunks"),
@@ -206,7 +273,7 @@ SERVERS: tuple[Server, ...] = (
         name="bare",
         module="uvloop",
         script="bare_uvloop.py",
-        works=frozenset({"hello", "browser"}),
+        works=frozenset({"hello", "browser", "pipelined", "idle"}),
         note="a protocol that parses nothing: the limit",
     ),
 )

@@ -7,13 +7,10 @@ server per request, kernel included, and the ratio to `off` in the same round, a
 from __future__ import annotations
 
 import argparse
-import shutil
-import signal
 import sys
 
-import report
 from cases import CASES, ROOT, Case, Server
-from compare import announce, print_report, run_case, say, terminate
+from compare import able_to_measure, carry_out, groups, print_facts, print_tables
 from load import Settings
 from processes import Cpus
 
@@ -51,22 +48,18 @@ def main() -> int:
     parser.add_argument("--connections", type=int, default=32, help="of wrk (%(default)s)")
     parser.add_argument("--markdown", action="store_true", help="print tables to paste")
     options = parser.parse_args()
-    if not sys.platform.startswith("linux") or shutil.which("wrk") is None:
-        say("needs Linux, whose /proc the costs are read from, and wrk")
+    names = ("hello", "browser") if options.browser else ("hello",)
+    cases = [case for case in CASES if isinstance(case, Case) and case.name in names]
+    if not able_to_measure(cases):
         return 2
     chosen = servers(["off", *(kind for kind in options.kinds.split(",") if kind != "off")])
     settings = Settings(
         seconds=options.seconds, connections=options.connections, mib=0, cpus=Cpus.split()
     )
-    signal.signal(signal.SIGTERM, terminate)
-    names = ("hello", "browser") if options.browser else ("hello",)
-    cases = [case for case in CASES if isinstance(case, Case) and case.name in names]
-    announce(cases, chosen, options.rounds, settings)
-    results = report.Results()
-    for case in cases:
-        run_case(case, chosen, options.rounds, settings, results)
-    print_report(cases, chosen, results, options.markdown)
-    return 1 if results.failures else 0
+    results, status = carry_out(groups(cases, chosen), options.rounds, settings)
+    print_facts(chosen, results)
+    print_tables(cases, chosen, results, options.markdown)
+    return status
 
 
 if __name__ == "__main__":

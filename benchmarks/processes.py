@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -23,6 +24,7 @@ from typing import IO
 HOST = "127.0.0.1"
 READY_SECONDS = 10.0
 STOP_SECONDS = 5.0
+SPARE_DESCRIPTORS = 200
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -171,6 +173,16 @@ def free_port() -> int:
     with socket.create_server((HOST, 0)) as sock:
         port: int = sock.getsockname()[1]
         return port
+
+
+def allow_descriptors(connections: int) -> None:
+    """Let this process, and all it starts, have so many connections open, and files beside."""
+    wanted = connections + SPARE_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if resource.RLIM_INFINITY != hard < wanted:
+        raise ServerError(f"only {hard} open files are allowed, {wanted} are needed: ulimit -n")
+    if resource.RLIM_INFINITY != soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _tail(log: IO[bytes], lines: int = 12) -> str:

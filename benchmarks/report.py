@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from cases import Case, Server, Transfer
+from cases import AnyCase, Case, Crowd, Server, Transfer
 from load import Sample
 
 GIB = 1 << 30
 MIB = 1 << 20
+KIB = 1 << 10
 BASELINE = "tornadoish"
+QUIET = 0.05
 
 Key = tuple[str, str]
 """(case name, server name)."""
@@ -43,7 +45,7 @@ class Results:
         self.failures[case, server] = reason
 
 
-def cost(case: Case | Transfer, sample: Sample) -> float:
+def cost(case: AnyCase, sample: Sample) -> float:
     """CPU microseconds a request, or CPU seconds a GiB."""
     if isinstance(case, Transfer):
         return sample.cpu_seconds * GIB / sample.amount
@@ -63,15 +65,22 @@ class Row:
     busy: float
     others: float
     memory_growth: int
+    p50_us: float
+    p99_us: float
 
 
-def _baseline(case: Case | Transfer, servers: Sequence[Server], results: Results) -> str | None:
+def _baseline(case: AnyCase, servers: Sequence[Server], results: Results) -> str | None:
     """tornadoish if it was measured, else the first server that was."""
     measured = [server.name for server in servers if (case.name, server.name) in results.samples]
     return BASELINE if BASELINE in measured else next(iter(measured), None)
 
 
-def rows(case: Case | Transfer, servers: Sequence[Server], results: Results) -> list[Row]:
+def ratios(mine: Sequence[float], theirs: Sequence[float]) -> list[float]:
+    """Each round's own; a round that only one of the two has done has none."""
+    return [one / other for one, other in zip(mine, theirs, strict=False) if other]
+
+
+def rows(case: AnyCase, servers: Sequence[Server], results: Results) -> list[Row]:
     """The lines of one case's table, in the order of `servers`."""
     base = _baseline(case, servers, results)
     base_costs = [cost(case, sample) for sample in results.samples.get((case.name, base or ""), [])]
@@ -81,18 +90,20 @@ def rows(case: Case | Transfer, servers: Sequence[Server], results: Results) -> 
         if not samples:
             continue
         costs = [cost(case, sample) for sample in samples]
-        ratios = [mine / theirs for mine, theirs in zip(costs, base_costs, strict=False) if theirs]
+        to_base = ratios(costs, base_costs)
         table.append(
             Row(
                 server=server.name,
                 cost=median(costs),
                 low=min(costs),
                 high=max(costs),
-                ratio=median(ratios) if ratios else None,
+                ratio=median(to_base) if to_base else None,
                 rate=median(sample.rate for sample in samples),
                 busy=median(sample.busy for sample in samples),
                 others=median(sample.others for sample in samples),
                 memory_growth=max(sample.memory_growth for sample in samples),
+                p50_us=median(sample.p50_us for sample in samples),
+                p99_us=median(sample.p99_us for sample in samples),
             )
         )
     return table
@@ -102,7 +113,7 @@ def _ratio(row: Row) -> str:
     return "-" if row.ratio is None else f"{row.ratio:.2f}"
 
 
-def _failures(case: Case | Transfer, results: Results) -> list[str]:
+def _failures(case: AnyCase, results: Results) -> list[str]:
     """The failed rows of a case, the reason's first line only: it was printed whole before."""
     return [
         f"  {server:<12}FAILED: {reason.splitlines()[0]}"
@@ -111,58 +122,85 @@ def _failures(case: Case | Transfer, results: Results) -> list[str]:
     ]
 
 
-def text_table(case: Case | Transfer, servers: Sequence[Server], results: Results) -> str:
+Column = tuple[str, Callable[[Row], str]]
+"""Its title, and what it holds."""
+
+
+def _more_columns(case: AnyCase) -> list[Column]:
+    """What this kind of case has beside a cost."""
+    if isinstance(case, Transfer):
+        return [("peak growth MiB", lambda row: f"{row.memory_growth / MIB:.1f}")]
+    if not isinstance(case, Crowd):
+        return []
+    columns: list[Column] = [
+        ("p50 us", lambda row: f"{row.p50_us:.0f}"),
+        ("p99 us", lambda row: f"{row.p99_us:.0f}"),
+    ]
+    if case.idle:  # few connections grow by less than what the allocator takes at once
+        each = KIB * case.connections
+        columns.append(("KiB each", lambda row: f"{row.memory_growth / each:.1f}"))
+    return columns
+
+
+def text_table(case: AnyCase, servers: Sequence[Server], results: Results) -> str:
     """One case for the terminal."""
     base = _baseline(case, servers, results)
     transfer = isinstance(case, Transfer)
+    more = _more_columns(case)
     unit, rate = ("CPU s/GiB", "MB/s") if transfer else ("CPU us/req", "req/s")
     digits, scale = (3, 1e6) if transfer else (1, 1)
     lines = [
         f"{case.name}: {case.about} (ratio: {base} = 1)",
         f"  {'server':<12}{unit:>11}{'lowest':>9}{'highest':>9}{'ratio':>8}{rate:>9}"
-        f"{'busy':>6}{'others':>8}" + ("  peak growth" if transfer else ""),
+        f"{'busy':>6}{'others':>8}" + "".join(f"  {title}" for title, _ in more),
     ]
     for row in rows(case, servers, results):
         lines.append(
             f"  {row.server:<12}{row.cost:>11.{digits}f}{row.low:>9.{digits}f}"
             f"{row.high:>9.{digits}f}{_ratio(row):>8}{row.rate / scale:>9.0f}"
             f"{row.busy:>6.0%}{row.others:>8.0%}"
-            + (f"{row.memory_growth / MIB:>9.1f} MiB" if transfer else "")
+            + "".join(f"  {value(row):>{len(title)}}" for title, value in more)
         )
     return "\n".join(lines + _failures(case, results))
 
 
-def _markdown_rows(header: Sequence[str], body: Iterable[Sequence[str]]) -> list[str]:
+def markdown_rows(header: Sequence[str], body: Iterable[Sequence[str]]) -> list[str]:
     rule = ["---", *("---:" for _ in header[1:])]
     return [f"| {' | '.join(cells)} |" for cells in (header, rule, *body)]
 
 
-def _cell(
-    case: Case | Transfer, server: Server, row: Row | None, results: Results
-) -> tuple[str, ...]:
-    """The cells of one case in one server's Markdown line: one, or three for a transfer."""
-    width = 3 if isinstance(case, Transfer) else 1
+def _markdown_columns(case: AnyCase) -> list[Column]:
+    """Without a column for the rate of each case: only a transfer's says more than its cost."""
+    speed: list[Column] = [("MB/s", lambda row: f"{row.rate / 1e6:.0f}")]
+    return (speed if isinstance(case, Transfer) else []) + _more_columns(case)
+
+
+def _cell(case: AnyCase, server: Server, row: Row | None, results: Results) -> tuple[str, ...]:
+    """The cells of one case in one server's Markdown line: the cost and what there is beside."""
+    more = _markdown_columns(case)
     if row is None:
         missing = "failed" if (case.name, server.name) in results.failures else ""
-        return (missing,) * width
-    if not isinstance(case, Transfer):
-        return (f"{row.cost:.1f} ({_ratio(row)})",)
-    speed = f"{row.rate / 1e6:.0f}"
-    return f"{row.cost:.2f} ({_ratio(row)})", speed, f"{row.memory_growth / MIB:.1f}"
+        return (missing,) * (1 + len(more))
+    digits = 2 if isinstance(case, Transfer) else 1
+    return f"{row.cost:.{digits}f} ({_ratio(row)})", *(value(row) for _, value in more)
 
 
-def markdown(cases: Sequence[Case | Transfer], servers: Sequence[Server], results: Results) -> str:
-    """Two tables to paste: requests, and transfers."""
+def markdown(cases: Sequence[AnyCase], servers: Sequence[Server], results: Results) -> str:
+    """Tables to paste: requests, crowds, and transfers."""
     blocks = []
-    for kind, title in ((Case, "CPU us/request (ratio)"), (Transfer, "CPU s/GiB (ratio)")):
+    kinds = (
+        (Case, "CPU us/request (ratio)"),
+        (Crowd, "Most connections idle, CPU us/request (ratio)"),
+        (Transfer, "CPU s/GiB (ratio)"),
+    )
+    for kind, title in kinds:
         chosen = [case for case in cases if isinstance(case, kind)]
         if not chosen:
             continue
         header = ["server"]
         for case in chosen:
             header.append(case.name)
-            if isinstance(case, Transfer):
-                header += ["MB/s", "peak growth MiB"]
+            header += [name for name, _ in _markdown_columns(case)]
         found = {
             (case.name, row.server): row for case in chosen for row in rows(case, servers, results)
         }
@@ -173,7 +211,7 @@ def markdown(cases: Sequence[Case | Transfer], servers: Sequence[Server], result
                 cells += _cell(case, server, found.get((case.name, server.name)), results)
             if any(cells):
                 body.append([server.name, *cells])
-        blocks.append("\n".join([f"{title}:", "", *_markdown_rows(header, body)]))
+        blocks.append("\n".join([f"{title}:", "", *markdown_rows(header, body)]))
     return "\n\n".join(blocks)
 
 
@@ -187,10 +225,11 @@ def disturbance(results: Results) -> str:
     shares = [sample.others for run in results.samples.values() for sample in run]
     if not shares:
         return "nothing was measured"
-    return (
+    seen = (
         f"others had {median(shares):.0%} of the server's CPU in the median round, "
         f"{max(shares):.0%} in the worst"
     )
+    return seen if median(shares) <= QUIET else f"{seen}: too much for latencies to mean anything"
 
 
 def _version(package: str) -> str:

@@ -11,11 +11,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import resource
 import sys
 from pathlib import Path
 
-from processes import Cpus, ServerError, cpu_time, free_port, on_cpu, resident_now, running
+from processes import (
+    Cpus,
+    ServerError,
+    allow_descriptors,
+    cpu_time,
+    free_port,
+    on_cpu,
+    resident_now,
+    running,
+)
 from servers.serving import loop_factory
 from websocket_client import HANDSHAKE, frame
 
@@ -113,10 +121,10 @@ def main() -> int:
     parser.add_argument("--pings", action="store_true", help="one a second to each")
     parser.add_argument("--broadcast", action="store_true", help="one message to all")
     options = parser.parse_args()
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # the server's too
-    if most < options.connections + 200:
-        print(f"only {most} descriptors are allowed", file=sys.stderr)
+    try:
+        allow_descriptors(options.connections)  # the server's too
+    except ServerError as error:
+        print(error, file=sys.stderr)
         return 2
     cpus, failed = Cpus.split(), False
     extra = ["--loop", options.loop, *(["--pings"] if options.pings else [])]

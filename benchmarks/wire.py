@@ -7,7 +7,8 @@ runs on one CPU against a server on the other and must not be the slower of the 
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable
+import ssl
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from processes import HOST, ServerError
@@ -29,11 +30,15 @@ class Reply:
     size: int
 
 
-def connect(port: int) -> socket.socket:
-    """A connection on which nothing waits for ever."""
-    sock = socket.create_connection((HOST, port), timeout=TIMEOUT_SECONDS)
+def connect(port: int, trust: str | None = None, source: str | None = None) -> socket.socket:
+    """A connection on which nothing waits for ever: with TLS, if there is a certificate to
+    `trust`, and from the loopback address `source`, if it has to be a certain one."""
+    origin = None if source is None else (source, 0)
+    sock = socket.create_connection((HOST, port), TIMEOUT_SECONDS, origin)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return sock
+    if trust is None:
+        return sock
+    return ssl.create_default_context(cafile=trust).wrap_socket(sock, server_hostname=HOST)
 
 
 def head(method: str, target: str, port: int, headers: Iterable[Header] = ()) -> bytes:
@@ -43,9 +48,9 @@ def head(method: str, target: str, port: int, headers: Iterable[Header] = ()) ->
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def read_head(sock: socket.socket) -> tuple[int, dict[str, str], int, bytes]:
-    """Read one response head: status, headers in lower case, its length, body bytes so far."""
-    data = b""
+def read_head(sock: socket.socket, data: bytes = b"") -> tuple[int, dict[str, str], int, bytes]:
+    """Read one response head: status, headers in lower case, its length, body bytes so far.
+    `data` is what has come of it already."""
     while b"\r\n\r\n" not in data:
         piece = sock.recv(BLOCK)
         if not piece or len(data) > _MAX_HEAD:
@@ -60,22 +65,31 @@ def read_head(sock: socket.socket) -> tuple[int, dict[str, str], int, bytes]:
     return int(first.split()[1]), headers, len(block) + 4, rest
 
 
+def read_replies(sock: socket.socket, count: int) -> Iterator[Reply]:
+    """Read so many responses, and not a byte more, with their bodies."""
+    rest = b""
+    for _ in range(count):
+        status, headers, head_size, rest = read_head(sock, rest)
+        length = int(headers["content-length"])
+        while len(rest) < length:
+            piece = sock.recv(BLOCK)
+            if not piece:
+                raise ServerError(f"closed after {len(rest)} of {length} body bytes")
+            rest += piece
+        body, rest = rest[:length], rest[length:]
+        yield Reply(status, headers, body, head_size + length)
+    if rest:
+        raise ServerError(f"sent {len(rest)} bytes beyond its Content-Length")
+
+
 def read_reply(sock: socket.socket) -> Reply:
     """Read one response and keep its body."""
-    status, headers, head_size, body = read_head(sock)
-    length = int(headers["content-length"])
-    while len(body) < length:
-        piece = sock.recv(BLOCK)
-        if not piece:
-            raise ServerError(f"closed after {len(body)} of {length} body bytes")
-        body += piece
-    if len(body) > length:
-        raise ServerError(f"sent {len(body) - length} bytes beyond its Content-Length")
-    return Reply(status, headers, body, head_size + length)
+    [reply] = read_replies(sock, 1)
+    return reply
 
 
-def ask(port: int, target: str) -> Reply:
+def ask(port: int, target: str, trust: str | None = None) -> Reply:
     """One GET on a connection of its own."""
-    with connect(port) as sock:
+    with connect(port, trust) as sock:
         sock.sendall(head("GET", target, port))
         return read_reply(sock)

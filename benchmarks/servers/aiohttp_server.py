@@ -1,12 +1,11 @@
-"""aiohttp.web: `aiohttp_server.py PORT [--routes N]`."""
+"""aiohttp.web: `aiohttp_server.py PORT`."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 
 from aiohttp import web
-from serving import CHUNK, CHUNKS_PER_MIB, HELLO, loop_name, run
+from serving import CHUNK, CHUNKS_PER_MIB, HELLO, loop_name, parser, run, tls_context
 
 
 async def hello(_request: web.Request) -> web.Response:
@@ -70,17 +69,14 @@ def application(routes: int) -> web.Application:
     return app
 
 
-async def main(port: int, routes: int) -> None:
+async def main(port: int, routes: int, tls: list[str] | None) -> None:
     """Serve until ended from outside."""
     runner = web.AppRunner(application(routes), access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
+    await web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls_context(tls)).start()
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("port", type=int)
-    parser.add_argument("--routes", type=int, default=0)
-    options = parser.parse_args()
-    run(main(options.port, options.routes))
+    options = parser(__doc__).parse_args()
+    run(main(options.port, options.routes, options.tls))

@@ -64,9 +64,14 @@ async def app(scope: Message, receive: Receive, send: Send) -> None:
     if path in ("/", "/coro"):
         await answer(send, HELLO)
     elif path.startswith("/json/"):
-        name = parse_qs(scope["query_string"].decode("ascii"))["name"][0]
-        value = {"id": int(path[6:]), "name": name}
-        await answer(send, json.dumps(value).encode(), b"application/json")
+        number, names = path[6:], parse_qs(scope["query_string"].decode("ascii")).get("name")
+        if not number.isdecimal():
+            await answer(send, b"not found", status=404)
+        elif names is None:
+            await answer(send, b"name is missing", status=400)
+        else:
+            value = {"id": int(number), "name": names[-1]}
+            await answer(send, json.dumps(value).encode(), b"application/json")
     elif path == "/echo":
         await answer(send, await read(receive), b"application/octet-stream")
     elif path == "/upload":

@@ -6,19 +6,18 @@ that `importlib` is given here, so a difference in cost cannot come from the app
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-from serving import CHUNK, CHUNKS_PER_MIB, HELLO, loop_name, run
+from serving import CHUNK, CHUNKS_PER_MIB, HELLO, loop_name, parser, run, tls_context
 
 if TYPE_CHECKING:
     from tornadoish import web
 else:
     # The handlers below are defined on the package's own base class, so its name must be known
-    # before argparse sees the command line; argparse still documents and checks it.
+    # before argparse sees the command line.
     web = importlib.import_module(f"{sys.argv[1]}.web")
 
 Rules = list[tuple[str, type[web.RequestHandler]]]
@@ -117,19 +116,21 @@ def rules(routes: int) -> Rules:
     ]
 
 
-async def main(port: int, routes: int) -> None:
+async def main(port: int, routes: int, tls: list[str] | None) -> None:
     """Serve until ended from outside."""
     handlers: list[Any] = list(rules(routes))
     app = web.Application(handlers)
     # The queue is longer than the usual 128: slow_clients.py opens connections by the hundred.
-    app.listen(port, address="127.0.0.1", backlog=1024, max_body_size=MAX_BODY)
+    app.listen(
+        port,
+        address="127.0.0.1",
+        backlog=1024,
+        max_body_size=MAX_BODY,
+        ssl_options=tls_context(tls),
+    )
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("package", help="tornado or tornadoish")
-    parser.add_argument("port", type=int)
-    parser.add_argument("--routes", type=int, default=0)
-    options = parser.parse_args()
-    run(main(options.port, options.routes))
+    options = parser(f"{__doc__} PACKAGE is tornado or tornadoish.").parse_args(sys.argv[2:])
+    run(main(options.port, options.routes, options.tls))
