@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -19,9 +20,14 @@ sys.path.append(str(ROOT / "benchmarks"))
 import compare
 import crowd
 import targets
-from cases import CASES, SERVERS
+from cases import CASES, PIPELINED, SERVERS
 from load import Sample
 from report import Key, Results, disturbance
+
+needs_wrk = pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
+needs_proc = pytest.mark.skipif(
+    not Path("/proc/self/schedstat").exists(), reason="costs are read from /proc"
+)
 
 HELLO, CORO, GRANIAN = ("hello", "tornadoish"), ("hello-coro", "tornadoish"), ("hello", "granian")
 
@@ -177,8 +183,30 @@ def test_percentiles() -> None:
     assert crowd.percentile([3.0], 1) == 3.0
 
 
-@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="costs are read from /proc")
-@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
+@needs_wrk
+def test_wrk_sends_sixteen_in_one_write() -> None:
+    """Were it to send one at a time, every answer would be right and every count, too."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        script = str(ROOT / "benchmarks" / "wrk.lua")
+        with subprocess.Popen(
+            ["wrk", "-t1", "-c1", "-d1s", "-s", script, url, "--", "0", str(PIPELINED)],
+            stdout=subprocess.DEVNULL,
+        ):
+            received = b""
+            while not received:  # it also looks whether the address can be reached at all
+                connection, _ = listener.accept()
+                with connection:
+                    connection.settimeout(10)
+                    received = connection.recv(1 << 16)
+    assert received.startswith(b"GET / HTTP/1.1\r\n")
+    assert received.endswith(b"\r\n\r\n")
+    assert received.count(b"GET / HTTP/1.1\r\n") == PIPELINED
+
+
+@needs_proc
+@needs_wrk
 @pytest.mark.skipif(importlib.util.find_spec("uvloop") is None, reason="bare runs on uvloop")
 def test_a_run_of_what_is_new() -> None:
     """Sixteen in one write, and TLS: each answer is checked, and so is the number of bytes."""
@@ -194,7 +222,7 @@ def test_a_run_of_what_is_new() -> None:
     assert "tornadoish" in tls
 
 
-@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="costs are read from /proc")
+@needs_proc
 def test_a_small_crowd() -> None:
     """The client of crowd.py, with connections by the dozen."""
     from cases import Crowd
