@@ -54,7 +54,7 @@ CPU = Quantity(report.cost)
 MEDIAN = Quantity(lambda _, sample: sample.p50_us)
 P99 = Quantity(lambda _, sample: sample.p99_us)
 GROWTH_MIB = Quantity(lambda _, sample: sample.memory_growth / report.MIB, max)
-"""A growth is never seen too large for want of a quiet machine: the worst round counts."""
+"""Where a machine is not quiet, a time is too long, but no memory too large: the worst counts."""
 
 
 def _kib_each(case: AnyCase, sample: Sample) -> float:
@@ -242,7 +242,7 @@ def main() -> int:
     results, status = carry_out(plan(servers, wanted), options.rounds, settings)
     print_facts(servers, results)
     print(
-        f"{options.rounds} rounds of {options.seconds} s, {CONNECTIONS} connections, "
+        f"rounds: {options.rounds}, of {options.seconds} s with {CONNECTIONS} connections, "
         f"transfers of {options.mib} MiB\n"
     )
     print(table(results, options.markdown))
