@@ -5,10 +5,8 @@ It can be killed, started again on the same port, and frozen.
 
 from __future__ import annotations
 
-import random
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ports import free_ports
 
 REDIS_SERVER = shutil.which("redis-server")
 
@@ -26,7 +25,7 @@ class RedisServer:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.socket = directory / "socket"
-        self.port = _free_port()
+        [self.port] = free_ports(1)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -110,15 +109,3 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
         yield server
     finally:
         server.stop()
-
-
-def _free_port() -> int:
-    """One that stays free while the server is down: not of those that the system gives to clients,
-    where one that tries to connect might even get itself."""
-    for port in random.sample(range(20_000, 32_000), 100):
-        try:
-            with socket.create_server(("127.0.0.1", port)):
-                return port
-        except OSError:
-            pass
-    raise AssertionError("no port is free")

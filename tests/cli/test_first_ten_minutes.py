@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 from docs.blocks import blocks_of
-from docs.playing import commands, free_ports
+from docs.playing import commands
+from ports import free_ports
 
 from .commanding import PATIENCE, Command, Terminal
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docs.playing import free_ports
+from ports import free_ports
 
 from .running import Browser, Load, Processes, block, listens, tool, wait_until
 

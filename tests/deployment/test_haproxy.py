@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from cli.supervising import until
-from docs.playing import free_ports
+from ports import free_ports
 
 from .running import (
     CERTIFICATES,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 from cli.supervising import until
-from docs.playing import free_ports
+from ports import free_ports
 
 from .running import (
     CERTIFICATES,

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from docs.playing import free_ports
+from ports import free_ports
 
 from .running import PATIENCE, Browser, Load, Processes, block, replaced, tool
 

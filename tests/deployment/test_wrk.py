@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from docs.playing import free_ports
+from ports import free_ports
 
 from .running import PATIENCE, Processes, tool, wait_until
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
 import re
 import select
 import shutil
@@ -31,6 +30,8 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+from ports import free_ports
+
 from .blocks import ROOT, Block
 
 PATIENCE = 30.0  # seconds until a thing that should happen soon counts as not happening
@@ -41,20 +42,6 @@ _INSTALLS = re.compile(r"\b(?:pip3? install|apt-get|apt |docker |systemctl|kubec
 
 class PageError(AssertionError):
     """A page says what is not so."""
-
-
-def free_ports(count: int) -> list[int]:
-    """So many ports of loopback that nobody has, and that the system gives to no client."""
-    found: list[int] = []
-    with contextlib.ExitStack() as stack:
-        for port in random.sample(range(20_000, 32_000), 200):
-            one = stack.enter_context(socket.socket())
-            with contextlib.suppress(OSError):
-                one.bind(("127.0.0.1", port))
-                found.append(port)
-            if len(found) == count:
-                return found
-    raise OSError("no free ports")
 
 
 def matches(printed: str, shown: str) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
+from ports import free_ports
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
@@ -37,8 +38,7 @@ class Host:
 
     def __init__(self, name: str, log: Path) -> None:
         self.name = name
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        [self.port] = free_ports(1)
         module, *arguments = [part.format(port=self.port) for part in SERVERS[name]]
         path = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
         self._log = log
