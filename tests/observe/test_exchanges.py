@@ -6,7 +6,8 @@ import asyncio
 import contextvars
 import gc
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from time import perf_counter
 from typing import Any
 
@@ -305,13 +306,19 @@ class Slow:
         app = App(on_finish=lambda delegate: delegate.answer(self.BODY))
         self.starting = serve(app, observers=[self.watch], clock=self.clock, **options)
 
+    @asynccontextmanager
+    async def asking(self) -> AsyncIterator[Client]:
+        """The client, when its answer has begun, and cannot go on."""
+        served = await self.starting
+        async with Client.connect(served.port, limit=1024) as client:
+            await client.send(get())
+            await until(lambda: served.connections and served.connections[0].stream.blocked)
+            yield client
+
 
 async def test_an_answer_that_is_taken_slowly_ends_when_it_is_taken(serve: Serve) -> None:
     slow = Slow(serve)
-    served = await slow.starting
-    async with Client.connect(served.port, limit=1024) as client:
-        await client.send(get())
-        await until(lambda: slow.watch.begun_ones)
+    async with slow.asking() as client:
         await settled(30)
         assert slow.watch.ended_ones == []
         assert len((await client.response()).body) == len(slow.BODY)
@@ -322,10 +329,7 @@ async def test_an_answer_that_is_taken_slowly_ends_when_it_is_taken(serve: Serve
 
 async def test_an_answer_that_is_never_taken(serve: Serve) -> None:
     slow = Slow(serve)
-    served = await slow.starting
-    async with Client.connect(served.port, limit=1024) as client:
-        await client.send(get())
-        await until(lambda: slow.watch.begun_ones)
+    async with slow.asking():
         await settled(30)
     exchange = await slow.watch.end_of_one()
     assert (exchange.ended, exchange.status) == (E.CLIENT_GONE, 200)
@@ -333,10 +337,7 @@ async def test_an_answer_that_is_never_taken(serve: Serve) -> None:
 
 async def test_a_client_that_takes_too_little(serve: Serve) -> None:
     slow = Slow(serve, limits=Limits(write_seconds=5))
-    served = await slow.starting
-    async with Client.connect(served.port, limit=1024) as client:
-        await client.send(get())
-        await until(lambda: served.connections and served.connections[0].stream.blocked)
+    async with slow.asking():
         for _ in range(4):
             slow.clock.passes(6)
         exchange = await slow.watch.end_of_one()

@@ -27,6 +27,8 @@ from tornadoish.metrics import Metrics, MetricsHandler, WorkerMetrics, metrics_a
 from tornadoish.web import Application, RequestHandler
 from tornadoish.websocket import WebSocketHandler, websocket_connect
 
+from .watching import uninstall
+
 Serve = Callable[..., Awaitable[Any]]
 Read = Callable[..., float]
 
@@ -372,8 +374,6 @@ def test_a_file_of_nonsense_is_kept_apart(
 
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.startswith("prometheus_client")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    uninstall("prometheus_client", monkeypatch)
     with pytest.raises(ImportError, match=r"tornadoish\[metrics\]"):
         Metrics()

@@ -4,7 +4,6 @@ conventions."""
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -33,7 +32,7 @@ from tornadoish.http1.limits import Limits
 from tornadoish.tracing import Tracing
 from tornadoish.web import Application, RequestHandler
 
-from .watching import Watch
+from .watching import Watch, uninstall
 
 Serve = Callable[..., Awaitable[Any]]
 PARENT = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -234,8 +233,6 @@ async def test_what_is_skipped(serve: Serve) -> None:
 
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.startswith("opentelemetry")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "opentelemetry", None)
+    uninstall("opentelemetry", monkeypatch)
     with pytest.raises(ImportError, match=r"tornadoish\[otel\]"):
         Tracing()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
+import pytest
 from support import until
 
 from tornadoish.httputil import Exchange, Observer
@@ -64,3 +66,10 @@ class Watch(Observer):
 def facts(exchange: Exchange) -> tuple[Any, ...]:
     """How it ended, the status, and the bytes of both bodies."""
     return exchange.ended, exchange.status, exchange.bytes_in, exchange.bytes_out
+
+
+def uninstall(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on it is as if a package were not installed."""
+    for name in [name for name in sys.modules if name.startswith(package)]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
