@@ -49,6 +49,11 @@ FIELDS = (0, 1, 10, 25, 50, 100)
 SIZES = (0, KIB, 16 * KIB, 64 * KIB, 256 * KIB, MIB, 4 * MIB, 16 * MIB, 64 * MIB)
 PIECES = (2 * KIB, 4 * KIB, 16 * KIB, 64 * KIB)
 """Of uploads by slow clients."""
+KEPT_BY_MALLOC = {
+    "MALLOC_MMAP_THRESHOLD_": str(256 * MIB),
+    "MALLOC_TRIM_THRESHOLD_": str(512 * MIB),
+}
+"""With these, glibc does not give the memory of each large body back to the system."""
 WORKERS = (1, 2, 3, 4)
 TUNNELS = 4_000
 """WebSockets through haproxy."""
@@ -76,7 +81,8 @@ class Run:
         """wrk, pinned."""
         settings = Settings(seconds=self.seconds, connections=connections, mib=0, cpus=self.cpus)
         got = rated(case, pid, port, settings, fields)
-        self.book.others.append(got.others)
+        if self.cpus.server is not None:
+            self.book.others.append(got.others)
         return got
 
 
@@ -216,17 +222,13 @@ def headers(run: Run) -> None:
 
 
 def body(run: Run) -> None:
-    """Bodies of any size, up and down, streamed and held."""
+    """Bodies of any size, up and down, streamed and held; slow ones."""
     for server in [OURS, *peers("tornado")]:
         points = SIZES if server == OURS else ends(SIZES, MIB)
         for kind in ("up", "kept", "down"):
-            with serving(command(server), run.cpus.server) as (pid, port):
-                moved(kind, pid, port, run.cpus.server, 1 << 10, 0)
-                for size in run.order(points):
-                    got = moved(kind, pid, port, run.cpus.server, size, BODY_BYTES)
-                    run.book.others.append(got.others)
-                    run.book.add(Key("body", kind, server), size / KIB, got.cost)
-                    run.book.add(Key("peak", kind, server), size / KIB, got.peak / KIB)
+            bodies(run, server, kind, kind, points)
+    with scale_load.environment(**KEPT_BY_MALLOC):
+        bodies(run, OURS, "kept", "reused", SIZES)
     with serving(app(OURS), run.cpus.server) as (pid, port):
         for piece in run.order(PIECES):
             cost, others = scale_load.paced(pid, port, run.cpus.server, piece)
@@ -234,20 +236,35 @@ def body(run: Run) -> None:
             run.book.add(Key("paced", "up"), piece / KIB, cost)
 
 
+def bodies(run: Run, server: str, kind: str, name: str, points: Sequence[int]) -> None:
+    """All sizes of one kind, with one server."""
+    with serving(command(server), run.cpus.server) as (pid, port):
+        moved(kind, pid, port, run.cpus.server, KIB, 0)
+        for size in run.order(points):
+            got = moved(kind, pid, port, run.cpus.server, size, BODY_BYTES)
+            run.book.others.append(got.others)
+            run.book.add(Key("body", name, server), size / KIB, got.cost)
+            run.book.add(Key("peak", name, server), size / KIB, got.peak / KIB)
+
+
 def workers(run: Run) -> None:
-    """So many processes under a supervisor; nothing is pinned, for they are to share the CPUs."""
+    """So many processes under a supervisor: on all CPUs, of which the load has its part, and
+    together on one, with the load on the other."""
     anywhere = Run(run.book, Cpus(server=None, load=None), run.number, run.seconds)
     file = str(scale_load.HERE / "servers" / "scale_workers.py")
     quiet = ["--no-access-log", "--log-level", "warning"]
     for count in run.order(WORKERS):
         start = ["-m", "tornadoish", file, "--port", "PORT", "--workers", str(count), *quiet]
-        with serving(start, None) as (pid, port):
+        with scale_load.on_all_cpus(), serving(start, None) as (pid, port):
             scale_load.settle(pid, count + 1)
             anywhere.rate(hello(), pid, port, 64)  # every worker has run all code
-            got = anywhere.rate(hello(), pid, port, 64)
+            free = anywhere.rate(hello(), pid, port, 64)
+            scale_load.pin(pid, run.cpus.server)
+            pinned = run.rate(hello(), pid, port, 64)
             scale_load.settle(pid, count + 1)
-        run.book.add(Key("workers", "cpu"), count, got.cost)
-        run.book.add(Key("workers", "rate"), count, got.rate)
+        run.book.add(Key("workers", "cpu"), count, free.cost)
+        run.book.add(Key("workers", "rate"), count, free.rate)
+        run.book.add(Key("workers", "one-cpu"), count, pinned.cost)
 
 
 def requests(run: Run) -> None:
@@ -334,6 +351,8 @@ def print_book(book: Book) -> None:
             print(f"  {got.verdict}: {line}; exponent {got.exponent}; rounds {got.spread:.0%}")
             if knee := got.knee:
                 print(f"  knee at {knee.x:g}: {knee.before:.4g} x before, {knee.behind:.4g} behind")
+            for jump in got.jumps:
+                print(f"  from {jump.x:g} to {jump.to:g}: {jump.factor:.3g} times")
 
 
 def main() -> int:

@@ -17,6 +17,8 @@ STRAIGHT = 0.15
 """A line that every point keeps to within this share describes the curve."""
 LINEAR = 1.1
 """The exponent up to which growth is no worse than linear: what is above it is not noise."""
+BETTER = 0.9
+"""The exponent below which growth is better than linear."""
 _BEND = 0.10
 _POINTS_FOR_KNEE = 5
 _EXPONENTS = [step / 20 for step in range(1, 61)]
@@ -40,6 +42,15 @@ class Knee:
 
 
 @dataclass(frozen=True)
+class Jump:
+    """Two neighbours between which y grows by `factor`, and x by less: a step, or a steep place."""
+
+    x: float
+    to: float
+    factor: float
+
+
+@dataclass(frozen=True)
 class Fit:
     """y = `start` + `slope` * x, and how far from it the points are.
 
@@ -55,6 +66,7 @@ class Fit:
     growth: float
     exponent: float | None
     knee: Knee | None
+    jumps: tuple[Jump, ...] = ()
 
     @property
     def flat(self) -> bool:
@@ -81,7 +93,9 @@ class Fit:
             return "falls" if self.slope < 0 else "linear"
         if self.exponent is None:
             return "falls"
-        return "better than linear" if self.linear_or_better else "WORSE THAN LINEAR"
+        if not self.linear_or_better:
+            return "WORSE THAN LINEAR"
+        return "better than linear" if self.exponent < BETTER else "about linear"
 
 
 def solve(rows: Sequence[Sequence[float]]) -> list[float]:
@@ -177,6 +191,17 @@ def find_knee(
     return best if best is not None and best.deviation <= deviation / 2 else None
 
 
+def find_jumps(xs: Sequence[float], ys: Sequence[float]) -> tuple[Jump, ...]:
+    """Every place where y grows by more than x, beyond the noise. No line that begins above 0 has
+    one; a curve may be linear as a whole, and have them."""
+    pairs = zip(xs, ys, xs[1:], ys[1:], strict=False)
+    return tuple(
+        Jump(x, to, behind / before)
+        for x, before, to, behind in pairs
+        if x > 0 and behind / before > to / x * LINEAR
+    )
+
+
 def fit(xs: Sequence[float], rounds: Sequence[Sequence[float]]) -> Fit:
     """The fit of the medians of `rounds`, one list of values for each of the rising `xs`.
 
@@ -200,4 +225,5 @@ def fit(xs: Sequence[float], rounds: Sequence[Sequence[float]]) -> Fit:
         growth=max(ys) / min(ys) - 1,
         exponent=power_law(xs, ys) if len(xs) > 2 else None,
         knee=find_knee(xs, ys, deviation, spread),
+        jumps=find_jumps(xs, ys),
     )

@@ -11,13 +11,14 @@ import contextlib
 import hashlib
 import json
 import os
+import random
 import resource
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from socket import IPPROTO_IP, socket
+from socket import IPPROTO_IP, create_server, socket
 
 import load
 from cases import Case
@@ -27,7 +28,6 @@ from processes import (
     READY_SECONDS,
     ServerError,
     cpu_time,
-    free_port,
     peak_growth,
     resident_now,
     running,
@@ -38,6 +38,8 @@ from wire import BLOCK, TIMEOUT_SECONDS, connect, head, read_head, read_reply
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 MIB = 1 << 20
+EVERYWHERE = os.sched_getaffinity(0)
+"""The CPUs of this process before it was put on that of the load."""
 
 IP_BIND_ADDRESS_NO_PORT = 24  # Linux; the name is in Python's socket from 3.12 on
 SPARE_DESCRIPTORS = 80
@@ -66,12 +68,21 @@ def most_connections() -> int:
     return most - SPARE_DESCRIPTORS
 
 
+def server_port() -> int:
+    """A free port that the system gives to no client: those of thousands, some of them gone for a
+    minute, are all around, and one may take a port between its choice and its use."""
+    while True:
+        port = random.randrange(10_000, 30_000)  # below net.ipv4.ip_local_port_range
+        with contextlib.suppress(OSError), create_server((HOST, port)):
+            return port
+
+
 @contextmanager
 def serving(
     command: Sequence[str], cpu: int | None, port: int | None = None
 ) -> Iterator[tuple[int, int]]:
     """`command`, in which "PORT" is the port, by default a free one: pid and port while it runs."""
-    port = port or free_port()
+    port = port or server_port()
     words = [str(port) if word == "PORT" else word for word in command]
     with running(words, port, cpu, ROOT) as pid:
         try:
@@ -344,7 +355,7 @@ listen balanced
 def haproxy(server: int, cpu: int | None, folder: Path) -> Iterator[tuple[int, int, int]]:
     """haproxy, one thread, in front of the port `server`: its pid, and its ports without and with
     TLS. Its files are in `folder`."""
-    plain, secure = free_port(), free_port()
+    plain, secure = server_port(), server_port()
     certificate = folder / "both.pem"
     certificate.write_text("".join(Path(part).read_text() for part in load._certificate()))
     configuration = folder / "haproxy.cfg"
@@ -356,6 +367,35 @@ def haproxy(server: int, cpu: int | None, folder: Path) -> Iterator[tuple[int, i
     command = ["-c", start, "haproxy", "-db", "-f", str(configuration)]
     with serving(command, cpu, plain) as (pid, _):
         yield pid, plain, secure
+
+
+@contextmanager
+def environment(**values: str) -> Iterator[None]:
+    """What is started in this block has these variables."""
+    before = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextmanager
+def on_all_cpus() -> Iterator[None]:
+    """This process, and all that it starts, wherever the system likes."""
+    own = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, EVERYWHERE)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, own)
+
+
+def pin(pid: int, cpu: int | None) -> None:
+    """A whole tree that runs already, to one CPU."""
+    for process in tree(pid) if cpu is not None else ():
+        os.sched_setaffinity(process, {cpu})
 
 
 def settle(pid: int, processes: int) -> None:

@@ -25,6 +25,7 @@ NOT_RUN = {
     ("docs/performance.md", "pip install '.[bench]'"): (
         "installs eight servers and measures for minutes"
     ),
+    ("docs/capacity.md", "pip install '.[bench]'"): "installs servers and measures for minutes",
     ("docs/security.md", "pip install tornado aiohttp"): (
         "installs six servers; tests/examples/test_bad_input.py runs the program on ours"
     ),
