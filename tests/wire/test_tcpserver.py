@@ -340,6 +340,8 @@ def run(code: str, *options: str) -> subprocess.CompletedProcess[str]:
     else:
         head += "new_loop = asyncio.new_event_loop\n"
     head += "def run(main):\n    with asyncio.Runner(loop_factory=new_loop) as runner:\n"
+    # Nothing is said of how busy this machine is.
+    head += "        runner.get_loop().slow_callback_duration = 60\n"
     head += "        return runner.run(main)\n"
     return subprocess.run(
         [sys.executable, "-X", "dev", *options, "-c", head + textwrap.dedent(code)],
