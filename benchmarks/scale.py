@@ -303,6 +303,7 @@ WHAT: dict[str, Callable[[Run], None]] = {
     "requests": requests,
 }
 
+PAGE_NEEDS = ("matplotlib", "tornado", "uvloop")
 BESIDE = {"connections": ("websockets", "concurrent"), "body": ("peak", "paced")}
 """What curves a measurement has besides those of its own name."""
 
@@ -369,8 +370,10 @@ def main() -> int:
     names = options.what.split(",")
     if unknown := [name for name in names if name not in WHAT]:
         parser.error(f"--what: unknown {', '.join(unknown)}")
-    if options.publish and (set(names) != set(WHAT) or not has("matplotlib")):
-        parser.error("--publish needs all of --what, and matplotlib (pip install '.[bench]')")
+    needed = [*(set(WHAT) - set(names)), *(name for name in PAGE_NEEDS if not has(name))]
+    needed += [] if shutil.which("haproxy") else ["haproxy"]
+    if options.publish and needed:
+        parser.error(f"--publish needs {', '.join(needed)}, too (pip install '.[bench]')")
     if not sys.platform.startswith("linux") or shutil.which("wrk") is None:
         say("needs Linux, whose /proc the costs are read from, and wrk")
         return 2

@@ -59,6 +59,7 @@ def test_about_linear_is_what_no_line_is_near_to() -> None:
                                             strict=True)]  # fmt: skip
     got = of(wild)
     assert got.deviation > 0.15 and got.verdict == "about linear" and got.linear_or_better
+    assert got.knee is None  # a bend would be nearer to them, but not by far
 
 
 def test_a_curve_that_falls_is_no_growth() -> None:
