@@ -76,10 +76,11 @@ class Fit:
     @property
     def linear_or_better(self) -> bool:
         """Whether y grows no faster than x."""
-        return self.flat or self.exponent is None or self.exponent <= LINEAR or self._straight
+        return self.flat or self.exponent is None or self.exponent <= LINEAR or self.straight
 
     @property
-    def _straight(self) -> bool:
+    def straight(self) -> bool:
+        """Whether the line describes the curve."""
         # A knee that is steeper makes of a line two, however near the one is to both.
         steeper = self.knee is not None and self.knee.steeper
         return self.deviation <= max(STRAIGHT, self.spread) and not steeper
@@ -89,7 +90,7 @@ class Fit:
         """The curve in a word or two."""
         if self.flat:
             return "flat"
-        if self._straight:
+        if self.straight:
             return "falls" if self.slope < 0 else "linear"
         if self.exponent is None:
             return "falls"

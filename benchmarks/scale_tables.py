@@ -110,7 +110,9 @@ def growth(book: Book) -> str:
             continue
         xs, ys = book.points(shown.key)
         fit = book.fit(shown.key)
-        exponent = "-" if fit.flat or fit.exponent is None else f"{fit.exponent:.2f}"
+        # Where the line says it all, the exponent says how the noise bends it.
+        decides = not fit.flat and not fit.straight and fit.exponent is not None
+        exponent = f"{fit.exponent:.2f}" if decides else "-"
         verdict = "; ".join(
             filter(None, [fit.verdict, knee_words(shown, fit), *jump_words(shown, fit)])
         )
