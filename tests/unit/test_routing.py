@@ -14,6 +14,7 @@ import pytest
 from routers import A, B, C, D, E, asking, recording
 
 from tornadoish import routing
+from tornadoish.compiling import is_compiled
 from tornadoish.httputil import HTTPServerRequest
 from tornadoish.routing import Matcher, PathMatches, ReversibleRuleRouter, RuleRouter, URLSpec
 
@@ -352,6 +353,10 @@ def test_a_name_given_twice(tornado_or_ours: ModuleType, caplog: pytest.LogCaptu
 OURS = {"Converter", "Mount", "register_converter"}
 
 
+# What ``_RoutingDelegate`` inherits; of the compiled one Python knows no names of parameters.
+COMPILED = [("_RoutingDelegate", "__init__")] if is_compiled() else []
+
+
 def test_names_and_signatures_are_tornados() -> None:
     theirs = pytest.importorskip("tornado.routing")
     for name in set(routing.__all__) - OURS:
@@ -360,7 +365,7 @@ def test_names_and_signatures_are_tornados() -> None:
         real, ours = getattr(theirs, name), getattr(routing, name)
         assert parameters(ours) == parameters(real), name
         for method, function in vars(real).items():
-            if inspect.isfunction(function):
+            if inspect.isfunction(function) and (name, method) not in COMPILED:
                 own = getattr(ours, method)
                 # Values of placeholders have names, and groups have none.
                 found = [each for each in parameters(own) if each != "named"]

@@ -22,6 +22,7 @@ from tornadoish.httputil import (
     ResponseStartLine,
 )
 from tornadoish.httputil.abnf import DIGITS
+from tornadoish.httputil.delegates import HTTPConnection
 from tornadoish.httputil.message import Message
 from tornadoish.httputil.trailers import NOT_IN_TRAILERS
 from tornadoish.iostream import StreamClosedError
@@ -64,7 +65,7 @@ class ASGIRequestContext:
         return self.remote_ip
 
 
-class ASGIConnection(Message):
+class ASGIConnection(Message, HTTPConnection):
     """See the module; it is made in the context of the request.
 
     ``stream`` is always None. ``no_keep_alive`` may be set as on other connections, and means

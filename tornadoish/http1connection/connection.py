@@ -15,14 +15,11 @@ from typing import TYPE_CHECKING, Any
 from tornadoish.http1.reader import Head
 from tornadoish.http1.states import BODY
 from tornadoish.http1connection.files import write_file
+from tornadoish.http1connection.message import HTTP1Message
 from tornadoish.http1connection.parameters import HTTP1ConnectionParameters
-from tornadoish.http1connection.pump import PUMP, MessagePump
+from tornadoish.http1connection.pump import MessagePump
 from tornadoish.http1connection.single import SinglePump
-from tornadoish.httputil.delegates import HTTPMessageDelegate
-from tornadoish.httputil.errors import HTTPOutputError
-from tornadoish.httputil.headers import HTTPHeaders
-from tornadoish.httputil.message import Message
-from tornadoish.httputil.startline import RequestStartLine, ResponseStartLine
+from tornadoish.httputil.delegates import HTTPConnection, HTTPMessageDelegate
 from tornadoish.iostream import IOStream, StreamClosedError
 
 if TYPE_CHECKING:
@@ -30,11 +27,8 @@ if TYPE_CHECKING:
 
     from _typeshed import FileDescriptorLike
 
-#: pieces of a body after which whoever writes them lets others have their turn, if it waits
-PIECES_PER_TURN = 16
 
-
-class HTTP1Connection(Message):
+class HTTP1Connection(HTTP1Message, HTTPConnection):
     """One exchange on an HTTP/1 connection.
 
     :param stream: the connection's stream.
@@ -46,13 +40,6 @@ class HTTP1Connection(Message):
     Public attributes: ``stream`` (None once detached), ``is_client``, ``params``, ``context``, and
     ``no_keep_alive``, which may be set to close the connection behind this message.
     """
-
-    pump: MessagePump | None = None
-    stream: IOStream | None
-    params: HTTP1ConnectionParameters
-    no_keep_alive: bool = False
-    is_client: bool = False
-    _pieces = 0  # of the body that have been written by themselves
 
     def __init__(
         self,
@@ -70,29 +57,6 @@ class HTTP1Connection(Message):
         if self.params.no_keep_alive:
             self.no_keep_alive = True
 
-    @classmethod
-    def for_request(
-        cls,
-        pump: MessagePump,
-        stream: IOStream,
-        params: HTTP1ConnectionParameters,
-        context: object,
-        variables: Context,
-        head: Head | None,
-    ) -> HTTP1Connection:
-        """A message of a server connection, which moves it.
-
-        :param variables: the context in which everybody is to be called for it.
-        :param head: what it begins with, for whoever keeps that.
-        """
-        self = cls.__new__(cls)
-        self.stream = stream
-        self.params = params
-        self.context = context
-        self.pump = pump
-        self.variables = variables
-        return self
-
     def read_response(self, delegate: HTTPMessageDelegate) -> asyncio.Future[bool]:
         """Read one message (as a client: the response) and tell ``delegate`` of it.
 
@@ -103,67 +67,7 @@ class HTTP1Connection(Message):
             raise RuntimeError("This message is read by its server connection")
         return self.pump.read(delegate)
 
-    # -- writing: HTTPConnection
-
-    def write_headers(
-        self,
-        start_line: RequestStartLine | ResponseStartLine,
-        headers: HTTPHeaders,
-        chunk: bytes | None = None,
-    ) -> asyncio.Future[None]:
-        """See :meth:`HTTPConnection.write_headers`."""
-        pump = self.pump
-        if pump is None:
-            return _closed()
-        writer = pump.writer
-        reader = pump.reader
-        if self.no_keep_alive or reader.state is BODY:
-            self._prepare_unusual(pump, start_line)
-        if isinstance(start_line, ResponseStartLine):
-            data = writer.response(start_line, headers, chunk)
-        else:
-            reader.request_method = start_line.method
-            data = writer.request(start_line, headers, chunk)
-        stream = pump.stream
-        if writer.left and pump.turn is PUMP:
-            stream.cork()  # more is to come, and likely at once
-        try:
-            return stream.write(data)
-        except StreamClosedError:
-            return _closed()
-
-    def _prepare_unusual(
-        self, pump: MessagePump, start_line: RequestStartLine | ResponseStartLine
-    ) -> None:
-        """Before a head on a connection that is to be closed, or to a client whose body has not
-        come yet: it may wait for a word before it sends that."""
-        reader = pump.reader
-        if isinstance(start_line, ResponseStartLine) and start_line.code < 200:
-            if start_line.code == 100:
-                reader.expects_continue = False  # the application says it itself
-        elif (
-            self.no_keep_alive
-            # If it is refused before it was told to go on, nobody knows whether its body comes.
-            or reader.expects_continue
-            # More than is drained, should this answer end before it.
-            or (not reader.is_client and reader.body_left > pump.limits.drain_bytes)
-        ):
-            pump.writer.close_after()
-
-    def write(self, chunk: bytes) -> asyncio.Future[None]:
-        """See :meth:`HTTPConnection.write`."""
-        pump = self.pump
-        if pump is None:
-            return _closed()
-        data = pump.writer.data(chunk)
-        self._pieces += 1
-        try:
-            room = pump.stream.write(data)
-        except StreamClosedError:
-            return _closed()
-        # Waiting for what is done does not let anybody else run; nor would this one ever hear that
-        # its peer is gone.
-        return _next_turn() if self._pieces % PIECES_PER_TURN == 0 and room.done() else room
+    # -- HTTPConnection; what is written is in HTTP1Message
 
     def write_file(
         self, file: FileDescriptorLike, offset: int, count: int
@@ -171,27 +75,6 @@ class HTTP1Connection(Message):
         """See :meth:`HTTPConnection.write_file`."""
         fd = file if isinstance(file, int) else file.fileno()
         return write_file(self, fd, offset, count)
-
-    def finish(self, trailers: HTTPHeaders | None = None) -> None:
-        """See :meth:`HTTPConnection.finish`."""
-        pump = self.pump
-        if pump is None:
-            return
-        try:
-            rest = pump.writer.end(trailers)
-        except HTTPOutputError:
-            if pump.stream.closed():  # we are about to be told: who stopped for that is not wrong
-                self._close_callback = self.task = None
-                return
-            self.close()
-            raise
-        self._close_callback = self.task = None
-        if rest and not pump.stream.closed():
-            pump.stream.write(rest)
-        if pump.turn is not PUMP:
-            pump.answered()
-
-    # -- everything else
 
     @property
     def body_follows(self) -> bool:
@@ -231,35 +114,27 @@ class HTTP1Connection(Message):
         pump.detach()
         return stream
 
-    def abort(self) -> None:
-        """See :meth:`HTTPConnection.abort`: what has been written goes out, then it is closed; but
-        where the end of the connection would be the end of the answer, it is reset."""
-        self._close_callback = self.task = None
-        if self.stream is not None and self.pump is not None and self.pump.writer.ends_by_closing:
-            self.stream.reset()
-        self.close()
 
-    def close(self) -> None:
-        """Close the connection, whatever is going on."""
-        if self.stream is not None:
-            self.stream.close()
+class RequestConnection(HTTP1Connection):
+    """The message of a server connection, which moves it.
 
+    :param variables: the context in which everybody is to be called for it.
+    :param head: what it begins with; None: nothing that could be read.
+    """
 
-def _next_turn() -> asyncio.Future[None]:
-    """A future that is done when others have had their turn."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[None] = loop.create_future()
-    loop.call_soon(_set_done, future)
-    return future
-
-
-def _set_done(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
-
-
-def _closed() -> asyncio.Future[None]:
-    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    future.set_exception(StreamClosedError())
-    future.exception()  # nobody has to look at it
-    return future
+    def __init__(
+        self,
+        pump: MessagePump,
+        stream: IOStream,
+        params: HTTP1ConnectionParameters,
+        context: object,
+        variables: Context,
+        head: Head | None,
+    ) -> None:
+        self.stream = stream
+        self.params = params
+        self.context = context
+        self.pump = pump
+        self.variables = variables
+        if head is not None:
+            self.start_line, self.headers = head  # type: ignore[assignment]

@@ -6,12 +6,12 @@ was announced.
 
 from __future__ import annotations
 
+from tornadoish.http1connection.message import HTTP1Message
 from tornadoish.httputil.errors import HTTPOutputError
-from tornadoish.httputil.message import Message
 from tornadoish.iostream import StreamClosedError, copy_file, send_file
 
 
-async def write_file(message: Message, fd: int, offset: int, count: int) -> None:
+async def write_file(message: HTTP1Message, fd: int, offset: int, count: int) -> None:
     """See :meth:`HTTPConnection.write_file`."""
     pump = message.pump
     if pump is None or pump.stream.closed():

@@ -17,7 +17,7 @@ from tornadoish.http1 import states
 from tornadoish.http1.reader import Head
 from tornadoish.http1.states import HEAD, SWITCHED
 from tornadoish.http1.writer import NOTHING
-from tornadoish.http1connection.connection import HTTP1Connection
+from tornadoish.http1connection.connection import HTTP1Connection, RequestConnection
 from tornadoish.http1connection.keeper import Keeper
 from tornadoish.http1connection.pace import BodyPace
 from tornadoish.http1connection.parameters import HTTP1ConnectionParameters
@@ -110,32 +110,22 @@ def _listeners(observers: Iterable[Observer], name: str) -> tuple[Callable[..., 
     )
 
 
-class ObservedConnection(HTTP1Connection, Exchange):
+class ObservedConnection(RequestConnection, Exchange):
     """One request and its answer, both as its application and as observers see it."""
 
     _told = False  # the observers, of its end
 
-    @classmethod
-    def for_request(
-        cls,
+    def __init__(
+        self,
         pump: MessagePump,
         stream: IOStream,
         params: HTTP1ConnectionParameters,
         context: object,
         variables: Context,
         head: Head | None,
-    ) -> ObservedConnection:
-        # All of it here: a call more would be the largest part of what it costs to be observed.
-        self = cls.__new__(cls)
-        self.stream = stream
-        self.params = params
-        self.context = context
-        self.pump = pump
-        self.variables = variables
-        if head is not None:
-            self.start_line, self.headers = head  # type: ignore[assignment]
+    ) -> None:
+        super().__init__(pump, stream, params, context, variables, head)
         self.begun = perf_counter()
-        return self
 
     # -- HTTPConnection
 
@@ -219,7 +209,7 @@ class ObservedServerConnection(HTTP1ServerConnection):
 
     __slots__ = ("_observation",)
 
-    _make_message = ObservedConnection.for_request
+    _message_class = ObservedConnection
 
     def __init__(
         self,
@@ -323,7 +313,7 @@ class ObservedServerConnection(HTTP1ServerConnection):
             return
         reason = _reason_of(error)
         if exchange is None:
-            exchange = self._make_message(
+            exchange = self._message_class(
                 self, self.stream, self.params, self.context, self._variables, None
             )
         if self._is_answered():

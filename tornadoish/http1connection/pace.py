@@ -6,11 +6,13 @@ and when it is ready again, and is called back by the stream when the deadline p
 
 from __future__ import annotations
 
+from tornadoish.compiling import mypyc_attr
 from tornadoish.http1.limits import Limits
 from tornadoish.httputil.errors import HTTPInputError
 from tornadoish.iostream import NEVER, IOStream
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class BodyPace:
     """Three bounds: a silence, an average over the time of one silence, and all of it together.
 

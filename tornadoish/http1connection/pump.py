@@ -16,6 +16,7 @@ import sys
 from collections.abc import Awaitable, Coroutine
 from typing import Any, cast
 
+from tornadoish.compiling import mypyc_attr
 from tornadoish.http1.reader import Head, Reader
 from tornadoish.http1.states import (
     BODY,
@@ -61,6 +62,7 @@ READ_AHEAD = 16 * 1024
 _EAGER: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class MessagePump:
     """What the messages of one connection share; see the module."""
 

@@ -19,13 +19,14 @@ The life of a request, told once:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from contextvars import copy_context
 from typing import Any, ClassVar, cast
 
+from tornadoish.compiling import mypyc_attr
 from tornadoish.http1.reader import Head
 from tornadoish.http1.states import BODY, HEAD, SWITCHED
-from tornadoish.http1connection.connection import HTTP1Connection
+from tornadoish.http1connection.connection import HTTP1Connection, RequestConnection
 from tornadoish.http1connection.gzip import GzipMessageDelegate
 from tornadoish.http1connection.keeper import ConnectionState, Keeper
 from tornadoish.http1connection.parameters import HTTP1ConnectionParameters
@@ -42,6 +43,7 @@ FIRST_REQUEST_SECONDS = 1.0
 STOP_LINGER_SECONDS = 1.0
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class HTTP1ServerConnection(MessagePump):
     """Serves request after request on one stream.
 
@@ -65,7 +67,7 @@ class HTTP1ServerConnection(MessagePump):
     )
 
     #: what a request and its answer are made of
-    _make_message: ClassVar[Callable[..., HTTP1Connection]] = HTTP1Connection.for_request
+    _message_class: ClassVar[type[RequestConnection]] = RequestConnection
 
     def __init__(
         self,
@@ -167,7 +169,7 @@ class HTTP1ServerConnection(MessagePump):
         if stream.clock is not None and stream.clock.now > self._expires:
             self.keeps_alive = False
         self.writer.answer(line[0], line[2], reader.persists and self.keeps_alive)
-        message = self._make_message(
+        message = self._message_class(
             self, stream, params, self.context, self._variables.copy(), head
         )
         self.message = message

@@ -8,8 +8,8 @@ Tornado, tornado.httputil.)
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from asyncio import Future, Task
@@ -228,6 +228,17 @@ class HTTPConnection:
         :param cancel_on_close: cancel it also when the peer goes away before ``finish``, after
             everyone else has been told.
         """
+
+
+class PulledBody(Protocol):
+    """A body that whoever handles the request reads when he likes: its pieces, in order."""
+
+    #: whether some of it has been taken
+    begun: bool
+    #: whether it ended before its end
+    gone: bool
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
 
 
 def tell_trailers(delegate: HTTPMessageDelegate, trailers: HTTPHeaders) -> Awaitable[None] | None:

@@ -7,10 +7,18 @@ thrown away by whatever would make it wrong. (Interface: Tornado, httputil.HTTPH
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import (
+    ItemsView,
+    Iterable,
+    Iterator,
+    KeysView,
+    MutableMapping,
+    ValuesView,
+)
 from functools import lru_cache
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from tornadoish.compiling import COMPILING, Text, mypyc_attr
 from tornadoish.httputil.abnf import FIELD_VALUE, SHORT_TOKEN, is_token
 from tornadoish.httputil.errors import HTTPInputError
 
@@ -41,7 +49,7 @@ def _normalized(name: str) -> tuple[str, str]:
     return _normalize_header(name), name.lower()
 
 
-def _check_value(name: str, value: str) -> None:
+def _check_value(name: str, value: Text) -> None:
     if not isinstance(value, str):
         raise TypeError(f"The value of header {name} is no str but {type(value).__name__}")
     # What is printable ASCII needs no closer look, and nearly everything is.
@@ -49,7 +57,18 @@ def _check_value(name: str, value: str) -> None:
         raise HTTPInputError(f"Invalid value of header {name}")
 
 
-class HTTPHeaders(MutableMapping[str, str]):
+# To whoever checks types it is a mapping by birth, to everybody else by registration: a class that
+# derives from an abstract one cannot be compiled. (COMPILING: see ``tornadoish.compiling``.)
+if TYPE_CHECKING and not COMPILING:  # noqa: SIM108 - types are not chosen so
+    _Base = MutableMapping[str, str]
+else:
+    _Base = object
+
+_mapping: Any = MutableMapping  # what it does for every mapping, it does for ours
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class HTTPHeaders(_Base):
     """Header fields: a mapping from names (any case) to values, where a name may repeat.
 
     ``headers[name]`` joins the values of a repeated name with commas (RFC 9110, 5.3);
@@ -91,7 +110,7 @@ class HTTPHeaders(MutableMapping[str, str]):
 
         ``index`` (lower-case name to joined value) is what the caller has looked up already.
         """
-        self = cls.__new__(cls)
+        self: Self = _new(cls)
         self._pairs = pairs
         self._index = index
         self._shared = False
@@ -100,7 +119,7 @@ class HTTPHeaders(MutableMapping[str, str]):
     @classmethod
     def sharing(cls, pairs: list[tuple[str, str]], index: dict[str, str]) -> Self:
         """The same, but copied as soon as it is changed: the caller goes on using them."""
-        self = cls.__new__(cls)
+        self: Self = _new(cls)
         self._pairs = pairs
         self._index = index
         self._shared = True
@@ -175,7 +194,7 @@ class HTTPHeaders(MutableMapping[str, str]):
             self._pairs.append((name, value))
             index[key] = value
 
-    def add(self, name: str, value: str) -> None:
+    def add(self, name: str, value: Text) -> None:
         """Add one more value for ``name``.
 
         :raises HTTPInputError: ``name`` is no field name, or ``value`` has control characters or
@@ -194,7 +213,7 @@ class HTTPHeaders(MutableMapping[str, str]):
             else:
                 index[key] = value
 
-    def __setitem__(self, name: str, value: str) -> None:
+    def __setitem__(self, name: str, value: Text) -> None:
         name, key = _normalized(name)
         # Spared a call: this is the hot one.
         if type(value) is not str or not (value.isascii() and value.isprintable()):
@@ -240,6 +259,42 @@ class HTTPHeaders(MutableMapping[str, str]):
         self._index = None
         self._shared = False
 
+    # -- what every mapping has
+
+    def keys(self) -> KeysView[str]:
+        return KeysView(self)
+
+    def values(self) -> ValuesView[str]:
+        return ValuesView(self)
+
+    def items(self) -> ItemsView[str, str]:
+        return ItemsView(self)
+
+    def update(self, *args: Any, **kwargs: str) -> None:
+        _mapping.update(self, *args, **kwargs)
+
+    def pop(self, name: str, *default: Any) -> Any:
+        try:
+            value = self[name]
+        except KeyError:
+            if not default:
+                raise
+            return default[0]
+        del self[name]
+        return value
+
+    def popitem(self) -> tuple[str, str]:
+        name, value = _mapping.popitem(self)
+        return name, value
+
+    def setdefault(self, name: str, default: Any = None) -> Any:
+        return _mapping.setdefault(self, name, default)
+
+    def __eq__(self, other: object) -> bool:
+        return bool(_mapping.__eq__(self, other))
+
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]
+
     # -- text
 
     def parse_line(self, line: str) -> None:
@@ -280,7 +335,8 @@ class HTTPHeaders(MutableMapping[str, str]):
     def __str__(self) -> str:
         return "".join([f"{name}: {value}\n" for name, value in self.get_all()])
 
-    __unicode__ = __str__
+    def __unicode__(self) -> str:
+        return str(self)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({list(self.get_all())!r})"
@@ -290,10 +346,15 @@ class HTTPHeaders(MutableMapping[str, str]):
     def copy(self) -> Self:
         return type(self).from_pairs(self._pairs.copy())
 
-    __copy__ = copy
+    def __copy__(self) -> Self:
+        return self.copy()
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self).from_pairs, (self._pairs,)
+
+
+_mapping.register(HTTPHeaders)
+_new: Any = HTTPHeaders.__new__  # for those that are not made of what an application gives
 
 
 def build_index(pairs: list[tuple[str, str]]) -> dict[str, str]:

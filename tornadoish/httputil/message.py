@@ -10,15 +10,21 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
-from tornadoish.httputil.delegates import HTTPConnection, HTTPMessageDelegate
+from tornadoish.compiling import mypyc_attr
+from tornadoish.httputil.delegates import HTTPMessageDelegate
 from tornadoish.log import app_log
 
 if TYPE_CHECKING:
     from asyncio import Task
 
 
-class Message(HTTPConnection):
-    """What whoever moves a message has to know of it."""
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Message:
+    """What whoever moves a message has to know of it; any ``HTTPConnection`` that is moved derives
+    from it, too."""
+
+    #: an object that describes the connection to whoever asks
+    context: Any = None
 
     #: who moves it, as long as somebody does
     pump: Any = None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable
 from http.cookies import CookieError, SimpleCookie
-from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from tornadoish.escape import parse_qs_bytes
 from tornadoish.httputil.abnf import DIGITS
@@ -18,6 +18,7 @@ from tornadoish.httputil.cookies import parse_cookie
 from tornadoish.httputil.errors import HTTPInputError
 from tornadoish.httputil.forms import HTTPFile, is_form, parse_body_arguments
 from tornadoish.httputil.headers import HTTPHeaders
+from tornadoish.httputil.request_head import RequestHead
 from tornadoish.httputil.urls import split_host_and_port
 
 if TYPE_CHECKING:
@@ -53,18 +54,7 @@ class lazy(Generic[T]):
         def __set__(self, instance: object, value: T) -> None: ...
 
 
-class PulledBody(Protocol):
-    """A body that whoever handles the request reads when he likes: its pieces, in order."""
-
-    #: whether some of it has been taken
-    begun: bool
-    #: whether it ended before its end
-    gone: bool
-
-    def __aiter__(self) -> AsyncIterator[bytes]: ...
-
-
-class HTTPServerRequest:
+class HTTPServerRequest(RequestHead):
     """One HTTP request.
 
     ``method``, ``uri`` (the target as sent), ``path`` and ``query`` (the two parts of ``uri``),
@@ -74,24 +64,6 @@ class HTTPServerRequest:
     ``query_arguments``, ``body_arguments``, ``arguments`` (name to list of bytes), ``files``
     (name to list of :class:`HTTPFile`), ``cookies``.
     """
-
-    connection: Any = None
-    server_connection: object = None
-    path: str = ""
-    query: str = ""
-    #: what of ``path`` leads to the application that answers, if it is mounted (``routing.Mount``)
-    #: somewhere in another: "/blog", say; else "" (ours alone, not Tornado's)
-    root_path: str = ""
-    #: the rule by which a router has found who answers, if one has (ours alone, not Tornado's)
-    route: Any = None
-    #: fields that came behind a chunked body, if any (ours alone, not Tornado's)
-    trailers: HTTPHeaders | None = None
-    _start_time: float
-    _finish_time: float | None = None
-    # A streamed body's end, for whoever waits for it (set by the handler's delegate).
-    _body_future: Any = None
-    # The body, if the handler reads it itself (set by the handler's delegate).
-    _pulled: PulledBody | None = None
 
     def __init__(
         self,
@@ -108,8 +80,7 @@ class HTTPServerRequest:
     ) -> None:
         if start_line is not None:
             method, uri, version = start_line
-        # None only in a request that was made by hand without one.
-        self.method: str = method  # type: ignore[assignment]
+        self.method = method  # type: ignore[assignment]
         self.uri = uri
         self.version = version
         if not isinstance(headers, HTTPHeaders):  # tests give what they have
@@ -132,31 +103,6 @@ class HTTPServerRequest:
             self.files = files
         if server_connection is not None:
             self.server_connection = server_connection
-
-    @classmethod
-    def of_message(
-        cls,
-        connection: HTTPConnection,
-        server_connection: object,
-        start_line: RequestStartLine,
-        headers: HTTPHeaders,
-    ) -> Self:
-        """The request whose head a message delegate has been told of: what the constructor does
-        with these four, without asking for the others."""
-        self = cls.__new__(cls)
-        self.method, uri, self.version = start_line
-        self.uri = uri
-        self.headers = headers
-        self.connection = connection
-        self.server_connection = server_connection
-        self._start_time = time.time()
-        if uri[0] != "/":
-            self._take_target_apart(uri)
-        elif "?" in uri:
-            self.path, _, self.query = uri.partition("?")
-        else:
-            self.path = uri
-        return self
 
     def _take_target_apart(self, uri: str) -> None:
         """Path and query of a target that is not in origin-form (RFC 9112, 3.2.2 to 3.2.4)."""

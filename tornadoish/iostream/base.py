@@ -15,9 +15,10 @@ import operator
 import ssl
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Protocol, TypeVar, cast
 
 from tornadoish.buffer import ReceiveBuffer
+from tornadoish.compiling import mypyc_attr
 from tornadoish.iostream.deadlines import NEVER, DeadlineClock
 from tornadoish.iostream.errors import (
     StreamBufferFullError,
@@ -74,7 +75,8 @@ class StreamReceiver(Protocol):
         """The deadline that was set has come."""
 
 
-class BaseIOStream(asyncio.Protocol):
+@mypyc_attr(allow_interpreted_subclasses=True)
+class BaseIOStream:
     """A stream over an asyncio transport, present or to come.
 
     :param max_buffer_size: bytes that a read may make the stream hold (default 100 MiB).
@@ -83,11 +85,9 @@ class BaseIOStream(asyncio.Protocol):
         :meth:`write` is the better one).
     """
 
-    MAX_BUFFER_SIZE = 100 * 1024 * 1024  # bytes
+    MAX_BUFFER_SIZE: ClassVar[int] = 100 * 1024 * 1024  # bytes
 
     __slots__ = (
-        "__dict__",
-        "__weakref__",
         "_close_callback",
         "_done",
         "_loop",

@@ -23,7 +23,7 @@ _NO_LINGER = struct.pack("ii", 1, 0)  # socket(7): close() drops what waits, and
 SSLOptions = dict[str, Any] | ssl.SSLContext | CertificateStore | None
 
 
-class IOStream(BaseIOStream):
+class IOStream(BaseIOStream, asyncio.Protocol):
     """A stream over a socket.
 
     :param socket: connected, or to be connected by :meth:`connect`; the stream owns it from now
@@ -32,7 +32,7 @@ class IOStream(BaseIOStream):
     The other parameters are those of :class:`BaseIOStream`.
     """
 
-    __slots__ = ("_opening", "_socket")
+    __slots__ = ("__dict__", "__weakref__", "_opening", "_socket")
 
     #: the stream that start_tls has made of this one
     successor: SSLIOStream | None = None

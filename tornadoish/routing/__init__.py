@@ -12,15 +12,17 @@ The interface is Tornado's (Tornado: tornado.routing). The search is not: see `i
 """
 
 from tornadoish.routing.converters import Converter, register_converter
+from tornadoish.routing.delegates import (
+    _CallableAdapter,
+    _DefaultMessageDelegate,
+    _RoutingDelegate,
+)
 from tornadoish.routing.mount import Mount
 from tornadoish.routing.routers import (
     ReversibleRouter,
     ReversibleRuleRouter,
     Router,
     RuleRouter,
-    _CallableAdapter,
-    _DefaultMessageDelegate,
-    _RoutingDelegate,
     _RuleList,
 )
 from tornadoish.routing.rules import (

@@ -13,6 +13,7 @@ from functools import wraps
 from operator import itemgetter
 from typing import Any, TypeVar, cast
 
+from tornadoish.compiling import mypyc_attr
 from tornadoish.routing.rules import Matcher, PathMatches, Rule
 from tornadoish.routing.segments import Segments
 from tornadoish.routing.templates import plain_text
@@ -173,6 +174,7 @@ def _dropping_index(method: _Method) -> _Method:
     return cast(_Method, changed)
 
 
+@mypyc_attr(native_class=False)
 class IndexedRules(list[Rule]):
     """A list of rules with its index, which every change throws away."""
 
@@ -186,6 +188,9 @@ class IndexedRules(list[Rule]):
         """Build the index, keep it for the next look-up and return it."""
         index = self.route_index = RouteIndex(self)
         return index
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (list(self),)
 
     append = _dropping_index(list.append)
     extend = _dropping_index(list.extend)

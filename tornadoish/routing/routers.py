@@ -6,23 +6,19 @@ decides is in `rules`, how the rules to try are found in `index`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
-from inspect import isawaitable
 from typing import Any, cast
 
 from tornadoish.httputil import (
     HTTPConnection,
-    HTTPHeaders,
     HTTPMessageDelegate,
     HTTPServerConnectionDelegate,
     HTTPServerRequest,
-    RequestStartLine,
-    ResponseStartLine,
 )
-from tornadoish.httputil.delegates import tell_trailers
 from tornadoish.log import app_log
 from tornadoish.routing.calls import call_all, start_all
+from tornadoish.routing.delegates import _CallableAdapter, _RoutingDelegate
 from tornadoish.routing.index import IndexedRules
 from tornadoish.routing.rules import Matcher, PathMatches, Rule
 
@@ -82,120 +78,6 @@ class ReversibleRouter(Router):
         Raises NotImplementedError unless overridden.
         """
         raise NotImplementedError
-
-
-# ---- One message on its way through a router -------------------------------------------------
-
-
-class _RoutingDelegate(HTTPMessageDelegate):
-    """Chooses a delegate when the head arrives, then is only a wire to it."""
-
-    __slots__ = ("delegate", "request", "request_conn", "router", "server_conn")
-
-    def __init__(self, router: Router, server_conn: object, request_conn: HTTPConnection) -> None:
-        self.router = router
-        self.server_conn = server_conn
-        self.request_conn = request_conn
-        self.delegate: HTTPMessageDelegate | None = None
-
-    def headers_received(
-        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
-    ) -> Awaitable[None] | None:
-        if not isinstance(start_line, RequestStartLine):
-            raise TypeError(f"a router takes requests, not {start_line!r}")
-        request = self.request = HTTPServerRequest.of_message(
-            self.request_conn, self.server_conn, start_line, headers
-        )
-        delegate = self.router.find_handler(request)
-        if delegate is None:
-            app_log.debug("no route for %s %s", start_line.method, start_line.path)
-            delegate = _DefaultMessageDelegate(self.request_conn)
-        self.delegate = delegate
-        return delegate.headers_received(start_line, headers)
-
-    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
-        if self.delegate is None:
-            raise RuntimeError("data_received() before headers_received()")
-        return self.delegate.data_received(chunk)
-
-    def trailers_received(self, trailers: HTTPHeaders) -> Awaitable[None] | None:
-        if self.delegate is None:
-            raise RuntimeError("trailers_received() before headers_received()")
-        return tell_trailers(self.delegate, trailers)
-
-    def finish(self) -> Awaitable[None] | None:
-        if self.delegate is None:
-            raise RuntimeError("finish() before headers_received()")
-        return self.delegate.finish()
-
-    def on_connection_close(self) -> None:
-        if self.delegate is not None:
-            self.delegate.on_connection_close()
-
-
-class _DefaultMessageDelegate(HTTPMessageDelegate):
-    """Answers 404 with an empty body, once the request's own body has been read and dropped."""
-
-    __slots__ = ("connection",)
-
-    def __init__(self, connection: HTTPConnection) -> None:
-        self.connection = connection
-
-    def finish(self) -> Awaitable[None] | None:
-        # The length is said outright: complete for HEAD, for HTTP/1.0 and without chunking.
-        self.connection.write_headers(
-            ResponseStartLine("HTTP/1.1", 404, "Not Found"), HTTPHeaders({"Content-Length": "0"})
-        )
-        self.connection.finish()
-        return None
-
-
-class _CallableAdapter(HTTPMessageDelegate):
-    """Collects a whole request, then calls a function with it."""
-
-    __slots__ = ("_chunks", "_request", "connection", "request_callback", "root_path")
-
-    def __init__(
-        self, request_callback: Callable[[HTTPServerRequest], Any], request_conn: HTTPConnection
-    ) -> None:
-        self.request_callback = request_callback
-        self.connection = request_conn
-        self.root_path = ""  # of the request by which the function was found
-        self._request: HTTPServerRequest | None = None
-        self._chunks: list[bytes] = []
-
-    def headers_received(
-        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
-    ) -> Awaitable[None] | None:
-        self._request = HTTPServerRequest(
-            connection=self.connection,
-            start_line=cast(RequestStartLine, start_line),
-            headers=headers,
-        )
-        if self.root_path:
-            self._request.root_path = self.root_path
-        return None
-
-    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
-        self._chunks.append(chunk)
-        return None
-
-    def trailers_received(self, trailers: HTTPHeaders) -> Awaitable[None] | None:
-        if self._request is not None:
-            self._request.trailers = trailers
-        return None
-
-    def finish(self) -> Awaitable[None] | None:
-        request = self._request
-        if request is None:
-            raise RuntimeError("finish() before headers_received()")
-        request.body = b"".join(self._chunks)
-        request._parse_body()
-        result = self.request_callback(request)
-        return cast("Awaitable[None]", result) if isawaitable(result) else None
-
-    def on_connection_close(self) -> None:
-        self._chunks.clear()
 
 
 # ---- Routers: an ordered list of rules -------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, TypeVar, overload
 
+from tornadoish.compiling import Text, mypyc_attr
 from tornadoish.escape import _unicode
 from tornadoish.httputil import ParseMultipartConfig
 from tornadoish.web.bodies import MultipartStream
@@ -23,6 +24,7 @@ _REQUIRED = _Required()
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Arguments(Exchange):
     """An exchange whose request's arguments can be asked for.
 
@@ -122,7 +124,7 @@ class Arguments(Exchange):
             values.append(value.strip() if strip else value)
         return values
 
-    def decode_argument(self, value: bytes, name: str | None = None) -> str:
+    def decode_argument(self, value: bytes, name: str | None = None) -> Text:
         """Text from the bytes of an argument, percent-decoded already: UTF-8, unless overridden.
 
         :param name: of the argument, None for a group of the path.
@@ -132,18 +134,3 @@ class Arguments(Exchange):
             return _unicode(value)
         except UnicodeDecodeError:
             raise HTTPError(400, "Invalid unicode in %s: %r", name or "url", value[:40]) from None
-
-    def reverse_url(self, name: str, /, *args: Any, **named: Any) -> str:
-        """The path of the application's route called ``name``, with ``args`` in its groups; below
-        where the application is mounted, if it is.
-
-        :param named: values by the names of the pattern's placeholders (ours alone).
-        :raises KeyError: there is no such route.
-        :raises ValueError: a placeholder cannot take its value.
-        """
-        return self.request.root_path + self.application.reverse_url(name, *args, **named)
-
-    def require_setting(self, name: str, feature: str = "this feature") -> None:
-        """Raise unless the application has the setting ``name``, which ``feature`` needs."""
-        if not self.application.settings.get(name):
-            raise RuntimeError(f"You must define the {name!r} setting to use {feature}")

@@ -18,7 +18,7 @@ from typing import Any, overload
 from tornadoish.escape import native_str
 from tornadoish.httputil import HTTPServerRequest, format_timestamp
 from tornadoish.httputil.abnf import is_token
-from tornadoish.web.arguments import Arguments
+from tornadoish.web.lookups import Lookups
 from tornadoish.web.signing import (
     Secret,
     create_signed_value,
@@ -46,7 +46,7 @@ class _Morsel(Morsel[str]):
         return f"{text}; Partitioned" if self.partitioned else text
 
 
-class Cookies(Arguments):
+class Cookies(Lookups):
     """Arguments, and cookies both ways."""
 
     @property

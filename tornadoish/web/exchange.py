@@ -13,9 +13,10 @@ import numbers
 from collections.abc import Callable, Iterable, Mapping
 from http.cookies import SimpleCookie
 from time import time
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from tornadoish import __version__
+from tornadoish.compiling import COMPILING, mypyc_attr
 from tornadoish.escape import json_encode, utf8
 from tornadoish.httputil import (
     HTTPHeaders,
@@ -44,7 +45,12 @@ from tornadoish.web.templates import LoaderCache
 from tornadoish.web.transforms import OutputTransform
 
 _new_tuple = tuple.__new__  # what a NamedTuple's own constructor calls, without its frame
-HeaderTypes = bytes | str | int | numbers.Integral | datetime.datetime
+if TYPE_CHECKING and not COMPILING:
+    HeaderTypes = bytes | str | int | numbers.Integral | datetime.datetime
+    Chunk = str | bytes | dict[Any, Any]
+else:  # what is wrong is told by ourselves
+    HeaderTypes = Any
+    Chunk = Any
 #: What describes a body that is not there (RFC 9110, 15.4.5): dropped from 204 and 304.
 _REPRESENTATION_HEADERS = ("Content-Encoding", "Content-Language", "Content-Type")
 
@@ -62,6 +68,7 @@ class HandlerApplication(Protocol):
     draining: asyncio.Event
     event_streams: set[Drained]
     automatic_etag: bool
+    transforms: list[type[OutputTransform]]
 
     @property
     def template_loaders(self) -> LoaderCache: ...
@@ -94,12 +101,13 @@ class _DefaultFields:
 _default_fields = _DefaultFields()
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Exchange:
     """The answer to ``request``, made for ``application`` (both set by the constructor)."""
 
     #: whether answers get an entity tag that is made of their body (ours alone, not Tornado's);
     #: None: what the application's setting ``automatic_etag`` says, and if there is none, True
-    automatic_etag: bool | None = None
+    automatic_etag: ClassVar[bool | None] = None
 
     _headers_written = False
     _finished = False
@@ -247,7 +255,7 @@ class Exchange:
 
     # -- body
 
-    def write(self, chunk: str | bytes | dict[Any, Any]) -> None:
+    def write(self, chunk: Chunk) -> None:
         """Add to the body: bytes, text (as UTF-8), or a dict (as JSON, with its Content-Type).
 
         :raises RuntimeError: after ``finish``.
@@ -295,7 +303,7 @@ class Exchange:
         )
         return chunk
 
-    def finish(self, chunk: str | bytes | dict[Any, Any] | None = None) -> asyncio.Future[None]:
+    def finish(self, chunk: Chunk | None = None) -> asyncio.Future[None]:
         """Send the rest of the answer, ``chunk`` the last of it.
 
         :returns: the future of the last :meth:`flush`.

@@ -10,23 +10,15 @@ Tornado, web.RequestHandler.)
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any, TypeVar
 
-from tornadoish.httputil import HTTPServerRequest
 from tornadoish.iostream import StreamClosedError
-from tornadoish.web.errors import HTTPError
 from tornadoish.web.events import Events
-from tornadoish.web.exchange import HandlerApplication
+from tornadoish.web.running import ERRORS, Steps
 from tornadoish.web.transforms import OutputTransform
 
-Steps = Generator[Awaitable[Any], None, None]
 H = TypeVar("H", bound="type[RequestHandler]")
-
-
-#: What a method of a handler may end with and is answered for. (Who cancels what a handler waits
-#: for does not cancel the handler.)
-ERRORS = (Exception, asyncio.CancelledError)
 
 
 class RequestHandler(Events):
@@ -48,16 +40,6 @@ class RequestHandler(Events):
     # Set on the instance of a handler that streams its body: done when prepare() is.
     _prepared_future: asyncio.Future[None] | None = None
 
-    def __init__(
-        self, application: HandlerApplication, request: HTTPServerRequest, **kwargs: Any
-    ) -> None:
-        self.application = application
-        self.request = request
-        self.clear()
-        if type(self).on_connection_close is not _own_on_connection_close:
-            request.connection.set_close_callback(self.on_connection_close)
-        self.initialize(**kwargs)
-
     # -- hooks
 
     def _initialize(self) -> None:
@@ -65,20 +47,12 @@ class RequestHandler(Events):
 
     initialize: Any = _initialize
 
-    def prepare(self) -> Awaitable[None] | None:
-        """Override for what comes before every method; may be a coroutine. Finishing here (or
-        redirecting, or an error) keeps the method from being called."""
-        return None
-
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         """Override to take the body as it arrives, in a class with :func:`stream_request_body`.
 
         May be a coroutine: the next piece is not read before it is done.
         """
         raise NotImplementedError
-
-    def on_connection_close(self) -> None:
-        """Override to hear that the client went away before the answer was finished."""
 
     def detach(self) -> Any:
         """Take the connection's stream away: nothing more is read or written as HTTP."""
@@ -110,25 +84,6 @@ class RequestHandler(Events):
             self._set_prepared()
         yield from self._rest(None, called=False)
 
-    def _begin(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Awaitable[None] | None:
-        """All that comes before the method; what is returned has to be waited for."""
-        method = self.request.method
-        if method not in self.SUPPORTED_METHODS:
-            raise HTTPError(405)
-        if args or kwargs:
-            self._decode_path(args, kwargs)
-        if method != "GET":
-            self._cross_origin_protection()
-        return self.prepare()
-
-    def _call_method(self) -> Awaitable[Any] | None:
-        """The method itself; what it returns has to be waited for, if it is not None."""
-        method: Callable[..., Awaitable[Any] | None] = getattr(self, self.request.method.lower())
-        args, kwargs = self._path_args, self._path_kwargs
-        if args or kwargs:
-            return method(*(args or ()), **(kwargs or {}))
-        return method()
-
     def _rest(self, pending: Awaitable[Any] | None, *, called: bool) -> Steps:
         """The second part of the steps: the method, unless it was ``called``, and the end."""
         try:
@@ -153,39 +108,9 @@ class RequestHandler(Events):
             return pulled.gone
         return end is not None and end.done() and end.exception() is not None
 
-    def _decode_path(self, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
-        decode = self.decode_argument
-        self._path_args = [decode(arg) if isinstance(arg, bytes) else arg for arg in args]
-        if kwargs:  # what is no bytes is a group that took no part, or has been converted
-            self._path_kwargs = {
-                name: decode(arg, name=name) if isinstance(arg, bytes) else arg
-                for name, arg in kwargs.items()
-            }
-
     def _set_prepared(self) -> None:
         if self._prepared_future is not None and not self._prepared_future.done():
             self._prepared_future.set_result(None)
-
-    def _run(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Coroutine[Any, Any, None] | None:
-        """Run a request whose method is a plain function: the same steps, at once. If something has
-        to be waited for all the same, the rest of them is returned."""
-        called = False
-        try:
-            pending = self._begin(args, kwargs)
-            if pending is None:
-                if self._finished:
-                    return None
-                called = True
-                pending = self._call_method()
-                if pending is None or _is_done(pending):
-                    if self._auto_finish and not self._finished:
-                        self.finish()
-                    return None
-        except ERRORS as error:
-            self._handle_request_exception(error)
-            return None
-        steps = self._rest(pending, called=called)
-        return self._go_on(steps, next(steps))
 
     async def _execute(self, transforms: list[OutputTransform], *args: Any, **kwargs: Any) -> None:
         """Run a request (in a task). Integrations wrap this one under Tornado's private name."""
@@ -219,22 +144,10 @@ class RequestHandler(Events):
                 step = next(steps, None)
 
 
-#: Nobody's: integrations replace it in the class itself.
-_own_on_connection_close = RequestHandler.on_connection_close
-
-
 def _is_cancelled() -> bool:
     """Whether this task is asked to end, and not only what it waits for was cancelled."""
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0
-
-
-def _is_done(pending: Awaitable[Any]) -> bool:
-    """Whether there is nothing to wait for. Raises what it has failed with."""
-    if asyncio.isfuture(pending) and pending.done() and not pending.cancelled():
-        pending.result()
-        return True
-    return False
 
 
 def pull_request_body(cls: H) -> H:

@@ -17,15 +17,6 @@ from tornadoish.web.rendering import Rendering
 class Methods(Rendering):
     """Rendering, and the verbs: ``get``, ``post`` and so on, which subclasses write."""
 
-    SUPPORTED_METHODS: tuple[str, ...] = (
-        "GET",
-        "HEAD",
-        "POST",
-        "DELETE",
-        "PATCH",
-        "PUT",
-        "OPTIONS",
-    )
     #: Whether a HEAD is answered by ``get``, its body left away (RFC 9110, 9.3.2), where the class
     #: has no ``head``. None: as the application's setting ``automatic_head`` says; False by default
     #: (ours alone, not Tornado's). Not for handlers whose ``get`` goes on for ever.

@@ -1,0 +1,83 @@
+"""RequestHead: what every request has from its birth, and what is put down in it as it lives.
+
+The lower part of ``HTTPServerRequest``, which adds whatever is computed from this when it is first
+asked for. (Interface: Tornado, httputil.HTTPServerRequest.)
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+from tornadoish.compiling import COMPILING, Text, mypyc_attr
+from tornadoish.httputil.headers import HTTPHeaders
+
+if TYPE_CHECKING:
+    from tornadoish.httputil.delegates import HTTPConnection, PulledBody
+    from tornadoish.httputil.startline import RequestStartLine
+
+# Tests make requests of what they have; nothing is checked because it is compiled.
+if TYPE_CHECKING and not COMPILING:  # noqa: SIM108 - types are not chosen so
+    Fields = HTTPHeaders
+else:
+    Fields = Any
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class RequestHead:
+    """A request as far as its start line, its fields and its connection tell."""
+
+    #: None only in a request that was made by hand without one
+    method: Text
+    uri: Text | None
+    version: Text
+    headers: Fields
+    connection: Any = None
+    server_connection: object = None
+    path: Text = ""
+    query: Text = ""
+    #: what of ``path`` leads to the application that answers, if it is mounted (``routing.Mount``)
+    #: somewhere in another: "/blog", say; else "" (ours alone, not Tornado's)
+    root_path: Text = ""
+    #: the rule by which a router has found who answers, if one has (ours alone, not Tornado's)
+    route: Any = None
+    #: fields that came behind a chunked body, if any (ours alone, not Tornado's)
+    trailers: HTTPHeaders | None = None
+    _start_time: float
+    _finish_time: float | None = None
+    # A streamed body's end, for whoever waits for it (set by the handler's delegate).
+    _body_future: Any = None
+    # The body, if the handler reads it itself (set by the handler's delegate).
+    _pulled: PulledBody | None = None
+
+    @classmethod
+    def of_message(
+        cls,
+        connection: HTTPConnection,
+        server_connection: object,
+        start_line: RequestStartLine,
+        headers: HTTPHeaders,
+    ) -> Self:
+        """The request whose head a message delegate has been told of: what the constructor does
+        with these four, without asking for the others."""
+        self: Self = _new(cls)
+        self.method, uri, self.version = start_line
+        self.uri = uri
+        self.headers = headers
+        self.connection = connection
+        self.server_connection = server_connection
+        self._start_time = time.time()
+        if uri[0] != "/":
+            self._take_target_apart(uri)
+        elif "?" in uri:
+            self.path, _, self.query = uri.partition("?")
+        else:
+            self.path = uri
+        return self
+
+    def _take_target_apart(self, uri: str) -> None:
+        """Path and query of a target that is not in origin-form (RFC 9112, 3.2.2 to 3.2.4)."""
+        raise NotImplementedError
+
+
+_new: Any = RequestHead.__new__
