@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 COMPILING = False
 
 if TYPE_CHECKING:
-    from mypy_extensions import mypyc_attr
+    from mypy_extensions import mypyc_attr as mypyc_attr
 else:
 
     def mypyc_attr(**attributes):
@@ -35,4 +35,5 @@ def is_compiled() -> bool:
     return spec is not None and not str(spec.origin).endswith(".py")
 
 
-__all__ = ["COMPILING", "Text", "is_compiled", "mypyc_attr"]
+# The rest is between our modules and the compiler.
+__all__ = ["is_compiled"]
