@@ -214,7 +214,7 @@ def test_only_rules_whose_prefix_the_path_begins_with_are_tried() -> None:
     index = RouteIndex([rule(path, A) for path in ["/b.*", *CHAIN, "/a/(.*)", "/a/b/x", "/"]])
 
     def patterns(path: str) -> list[str]:
-        tried: list[Any] = [matcher for _, _, matcher in index.candidates(path)]
+        tried: list[Any] = [matcher for _, _, matcher, _ in index.candidates(path)]
         return [matcher.regex.pattern.rstrip("$") for matcher in tried]
 
     assert patterns("/a/b/c/d/e") == [*CHAIN, "/a/(.*)", "/"]

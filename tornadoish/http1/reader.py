@@ -9,6 +9,7 @@ cut: of two faults, the one that comes first in the stream is reported.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Final
 
 from tornadoish.buffer import ReceiveBuffer
 from tornadoish.http1 import framing
@@ -53,13 +54,13 @@ StartLine = RequestStartLine | ResponseStartLine
 #: A head: its start line and its fields. If the reader's state is not BODY then, it is all.
 Head = tuple[StartLine, HTTPHeaders]
 Event = Head | bytes | EndOfMessage | None
-NO_BODY = LengthBody(0, 0)
+NO_BODY: Final = LengthBody(0, 0)
 
 
 #: bytes of a request line that is worth remembering, and of a whole request
-SHORT_LINE = 256
-MAX_REPEATED = 4096
-_NO_LINE = RequestStartLine("", "", "")
+SHORT_LINE: Final = 256
+MAX_REPEATED: Final = 4096
+_NO_LINE: Final = RequestStartLine("", "", "")
 
 
 @lru_cache(maxsize=1024)

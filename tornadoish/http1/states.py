@@ -7,6 +7,10 @@ leads is the second table. ``docs/states.md`` is printed from here by ``docs/pri
 
 from __future__ import annotations
 
+from typing import Final
+
+from tornadoish.compiling import mypyc_attr
+
 
 class Named:
     """A state, event or verdict: compared by identity, shown by its name."""
@@ -50,6 +54,7 @@ class IllegalTransition(Exception):
     """An event that its half's state does not allow: a bug of the caller."""
 
 
+@mypyc_attr(native_class=False)
 class _Row(dict[Event, State]):
     """One state's row of the table; what it does not have is illegal."""
 
@@ -57,24 +62,24 @@ class _Row(dict[Event, State]):
         raise IllegalTransition(f"{event} is not possible here")
 
 
-HEAD = State("HEAD", "a start line comes next")
-BODY = State("BODY", "the head is through, the body is not")
-DONE = State("DONE", "one message is through, another may follow")
-LAST = State("LAST", "one message is through, none may follow")
-SWITCHED = State("SWITCHED", "what follows belongs to another protocol")
-CLOSED = State("CLOSED", "nothing follows: the end, or an error")
+HEAD: Final = State("HEAD", "a start line comes next")
+BODY: Final = State("BODY", "the head is through, the body is not")
+DONE: Final = State("DONE", "one message is through, another may follow")
+LAST: Final = State("LAST", "one message is through, none may follow")
+SWITCHED: Final = State("SWITCHED", "what follows belongs to another protocol")
+CLOSED: Final = State("CLOSED", "nothing follows: the end, or an error")
 STATES = (HEAD, BODY, DONE, LAST, SWITCHED, CLOSED)
 
-INFORM = Event("INFORM", "an interim (1xx) head")
-OPEN = Event("OPEN", "a head, with a body to come")
-WHOLE = Event("WHOLE", "a head that is a whole message, another may follow")
-WHOLE_LAST = Event("WHOLE_LAST", "a head that is a whole message, none may follow")
-DATA = Event("DATA", "bytes of the body")
-END = Event("END", "the end of the body, another message may follow")
-END_LAST = Event("END_LAST", "the end of the body, no message may follow")
-NEXT = Event("NEXT", "the connection is used for another message")
-SWITCH = Event("SWITCH", "the connection is handed to another protocol")
-CLOSE = Event("CLOSE", "the end of the bytes, or an error")
+INFORM: Final = Event("INFORM", "an interim (1xx) head")
+OPEN: Final = Event("OPEN", "a head, with a body to come")
+WHOLE: Final = Event("WHOLE", "a head that is a whole message, another may follow")
+WHOLE_LAST: Final = Event("WHOLE_LAST", "a head that is a whole message, none may follow")
+DATA: Final = Event("DATA", "bytes of the body")
+END: Final = Event("END", "the end of the body, another message may follow")
+END_LAST: Final = Event("END_LAST", "the end of the body, no message may follow")
+NEXT: Final = Event("NEXT", "the connection is used for another message")
+SWITCH: Final = Event("SWITCH", "the connection is handed to another protocol")
+CLOSE: Final = Event("CLOSE", "the end of the bytes, or an error")
 EVENTS = (INFORM, OPEN, WHOLE, WHOLE_LAST, DATA, END, END_LAST, NEXT, SWITCH, CLOSE)
 
 HALF: dict[State, dict[Event, State]] = {
@@ -93,13 +98,13 @@ HALF: dict[State, dict[Event, State]] = {
     CLOSED: {CLOSE: CLOSED},
 }
 
-WAIT = Verdict("WAIT", "at least one half goes on")
-REUSE = Verdict("REUSE", "both are through: the next message may come")
-DRAIN = Verdict("DRAIN", "the answer is through, the request is not: read the rest, to nobody")
-FINISH = Verdict("FINISH", "both are through for good: close")
-ABANDON = Verdict("ABANDON", "nothing more will be sent, the peer may still be sending: linger")
-HANDOVER = Verdict("HANDOVER", "a 101 has been sent: the stream is about to be handed over")
-GONE = Verdict("GONE", "another protocol has the connection, or nobody")
+WAIT: Final = Verdict("WAIT", "at least one half goes on")
+REUSE: Final = Verdict("REUSE", "both are through: the next message may come")
+DRAIN: Final = Verdict("DRAIN", "the answer is through, the request is not: read it, to nobody")
+FINISH: Final = Verdict("FINISH", "both are through for good: close")
+ABANDON: Final = Verdict("ABANDON", "nothing more will be sent, the peer may still send: linger")
+HANDOVER: Final = Verdict("HANDOVER", "a 101 has been sent: the stream is about to be handed over")
+GONE: Final = Verdict("GONE", "another protocol has the connection, or nobody")
 
 # (what is received, what is sent), as a server sees it.
 PAIR: dict[State, dict[State, Verdict]] = {

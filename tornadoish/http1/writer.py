@@ -8,6 +8,7 @@ inside a start line or a field.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Final
 
 from tornadoish.http1.framing import check_target_form, list_members
 from tornadoish.http1.states import (
@@ -29,16 +30,16 @@ from tornadoish.httputil.startline import RequestStartLine, ResponseStartLine
 from tornadoish.httputil.trailers import NOT_IN_TRAILERS
 
 # What may still be written of the body, besides a number of bytes:
-_CHUNKED = -1
-_UNTIL_CLOSE = -2
-_BODYLESS = frozenset((*range(100, 200), 204, 304))  # RFC 9112, 6.3
-NOTHING = -3  # the answer to a HEAD: what is written is counted by nobody and goes nowhere
-_ASIDE = -4  # somebody else is sending part of it: nothing, not even its end, may be written
+_CHUNKED: Final = -1
+_UNTIL_CLOSE: Final = -2
+_BODYLESS: Final = frozenset((*range(100, 200), 204, 304))  # RFC 9112, 6.3
+NOTHING: Final = -3  # the answer to a HEAD: what is written is counted by nobody and goes nowhere
+_ASIDE: Final = -4  # somebody else is sending part of it: nothing, not even its end, may be written
 
 Pairs = list[tuple[str, str]]
 
-_field_line = ": ".join
-_status_lines: dict[tuple[int, str], str] = {}
+_field_line: Final = ": ".join
+_status_lines: Final[dict[tuple[int, str], str]] = {}
 
 
 def _status_line(code: int, reason: str) -> str:

@@ -9,15 +9,13 @@ what belongs to this message alone. The pump behind it moves the bytes.
 from __future__ import annotations
 
 import asyncio
-from contextvars import Context, copy_context
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from tornadoish.http1.reader import Head
 from tornadoish.http1.states import BODY
 from tornadoish.http1connection.files import write_file
 from tornadoish.http1connection.message import HTTP1Message
 from tornadoish.http1connection.parameters import HTTP1ConnectionParameters
-from tornadoish.http1connection.pump import MessagePump
 from tornadoish.http1connection.single import SinglePump
 from tornadoish.httputil.delegates import HTTPConnection, HTTPMessageDelegate
 from tornadoish.iostream import IOStream, StreamClosedError
@@ -122,19 +120,4 @@ class RequestConnection(HTTP1Connection):
     :param head: what it begins with; None: nothing that could be read.
     """
 
-    def __init__(
-        self,
-        pump: MessagePump,
-        stream: IOStream,
-        params: HTTP1ConnectionParameters,
-        context: object,
-        variables: Context,
-        head: Head | None,
-    ) -> None:
-        self.stream = stream
-        self.params = params
-        self.context = context
-        self.pump = pump
-        self.variables = variables
-        if head is not None:
-            self.start_line, self.headers = head  # type: ignore[assignment]
+    __init__: Any = HTTP1Message.__init__

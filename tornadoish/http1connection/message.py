@@ -6,8 +6,11 @@ The part of ``HTTP1Connection`` that every answer goes through.
 from __future__ import annotations
 
 import asyncio
+from contextvars import Context
+from typing import cast
 
 from tornadoish.compiling import mypyc_attr
+from tornadoish.http1.reader import Head
 from tornadoish.http1.states import BODY
 from tornadoish.http1connection.parameters import HTTP1ConnectionParameters
 from tornadoish.http1connection.pump import PUMP, MessagePump
@@ -15,7 +18,7 @@ from tornadoish.httputil.errors import HTTPOutputError
 from tornadoish.httputil.headers import HTTPHeaders
 from tornadoish.httputil.message import Message
 from tornadoish.httputil.startline import RequestStartLine, ResponseStartLine
-from tornadoish.iostream import IOStream, StreamClosedError
+from tornadoish.iostream import BaseIOStream, IOStream, StreamClosedError
 
 #: pieces of a body after which whoever writes them lets others have their turn, if it waits
 PIECES_PER_TURN = 16
@@ -33,6 +36,24 @@ class HTTP1Message(Message):
     #: what it begins with, as a server connection has read it
     start_line: RequestStartLine | None = None
     headers: HTTPHeaders | None = None
+
+    def __init__(
+        self,
+        pump: MessagePump,
+        stream: BaseIOStream,
+        params: HTTP1ConnectionParameters,
+        context: object,
+        variables: Context,
+        head: Head | None,
+    ) -> None:
+        """What ``RequestConnection`` says."""
+        self.stream = cast(IOStream, stream)
+        self.params = params
+        self.context = context
+        self.pump = pump
+        self.variables = variables
+        if head is not None:
+            self.start_line, self.headers = head  # type: ignore[assignment]
 
     # -- writing: HTTPConnection
 

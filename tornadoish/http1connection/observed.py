@@ -19,6 +19,7 @@ from tornadoish.http1.states import HEAD, SWITCHED
 from tornadoish.http1.writer import NOTHING
 from tornadoish.http1connection.connection import HTTP1Connection, RequestConnection
 from tornadoish.http1connection.keeper import Keeper
+from tornadoish.http1connection.message import HTTP1Message
 from tornadoish.http1connection.pace import BodyPace
 from tornadoish.http1connection.parameters import HTTP1ConnectionParameters
 from tornadoish.http1connection.pump import OVER, refusal_body
@@ -32,7 +33,7 @@ from tornadoish.httputil.errors import HTTPInputError
 from tornadoish.httputil.headers import HTTPHeaders
 from tornadoish.httputil.observing import Ended, Exchange, Observer
 from tornadoish.httputil.startline import RequestStartLine, ResponseStartLine
-from tornadoish.iostream import IOStream
+from tornadoish.iostream import BaseIOStream, IOStream
 from tornadoish.log import app_log
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class ObservedConnection(RequestConnection, Exchange):
     def __init__(
         self,
         pump: MessagePump,
-        stream: IOStream,
+        stream: BaseIOStream,
         params: HTTP1ConnectionParameters,
         context: object,
         variables: Context,
@@ -406,7 +407,7 @@ class AttendedServerConnection(ObservedServerConnection):
 
     def _start(
         self,
-        message: HTTP1Connection,
+        message: HTTP1Message,
         line: RequestStartLine | ResponseStartLine,
         headers: HTTPHeaders,
     ) -> Awaitable[None] | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from tornadoish.compiling import mypyc_attr
 from tornadoish.http1.limits import Limits
 from tornadoish.httputil.errors import HTTPInputError
-from tornadoish.iostream import NEVER, IOStream
+from tornadoish.iostream import NEVER, BaseIOStream
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -23,7 +23,7 @@ class BodyPace:
 
     __slots__ = ("_end", "_gap", "_least", "_stream", "_taken", "_waits_since", "_window_end")
 
-    def __init__(self, stream: IOStream, limits: Limits) -> None:
+    def __init__(self, stream: BaseIOStream, limits: Limits) -> None:
         self._stream = stream
         gap = self._gap = limits.body_gap_seconds
         self._least = 0.0 if gap is None else gap * limits.body_bytes_per_second

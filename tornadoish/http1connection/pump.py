@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Coroutine
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from tornadoish.compiling import mypyc_attr
 from tornadoish.http1.reader import Head, Reader
@@ -39,25 +39,25 @@ from tornadoish.httputil.headers import HTTPHeaders
 from tornadoish.httputil.message import Message
 from tornadoish.httputil.startline import ResponseStartLine
 from tornadoish.httputil.urls import responses
-from tornadoish.iostream import IOStream, StreamClosedError
+from tornadoish.iostream import BaseIOStream, StreamClosedError
 from tornadoish.log import app_log, gen_log
 
-PEER = Named("PEER", "bytes have to arrive")
-PUMP = Named("PUMP", "we are at it, in this very call stack")
-LATER = Named("LATER", "others have their turn, then we go on with what is in the buffer")
-DELEGATE = Named("DELEGATE", "an awaitable of the delegate's has to be done")
-ANSWER = Named("ANSWER", "the message has been read, its answer has to be finished")
-ROOM = Named("ROOM", "the peer has to take the answers that it has, the next request waits")
-LINGER = Named("LINGER", "nothing is sent any more, what arrives is dropped")
-OVER = Named("OVER", "closed or handed over")
+PEER: Final = Named("PEER", "bytes have to arrive")
+PUMP: Final = Named("PUMP", "we are at it, in this very call stack")
+LATER: Final = Named("LATER", "others have their turn, then we go on with what is in the buffer")
+DELEGATE: Final = Named("DELEGATE", "an awaitable of the delegate's has to be done")
+ANSWER: Final = Named("ANSWER", "the message has been read, its answer has to be finished")
+ROOM: Final = Named("ROOM", "the peer has to take the answers that it has, the next request waits")
+LINGER: Final = Named("LINGER", "nothing is sent any more, what arrives is dropped")
+OVER: Final = Named("OVER", "closed or handed over")
 TURNS = (PEER, PUMP, LATER, DELEGATE, ANSWER, ROOM, LINGER, OVER)
 
 #: messages, and pieces of a body, after which other connections get their turn
-MESSAGES_PER_TURN = 64
-PIECES_PER_TURN = 32
+MESSAGES_PER_TURN: Final = 64
+PIECES_PER_TURN: Final = 32
 #: bytes that are read while an answer is waited for: so many can come before a peer that goes away
 #: is no longer noticed
-READ_AHEAD = 16 * 1024
+READ_AHEAD: Final = 16 * 1024
 
 _EAGER: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 
@@ -82,7 +82,7 @@ class MessagePump:
     )
 
     def __init__(
-        self, stream: IOStream, params: HTTP1ConnectionParameters, *, is_client: bool
+        self, stream: BaseIOStream, params: HTTP1ConnectionParameters, *, is_client: bool
     ) -> None:
         self.stream = stream
         self.params = params

@@ -26,12 +26,13 @@ from typing import Any, ClassVar, cast
 from tornadoish.compiling import mypyc_attr
 from tornadoish.http1.reader import Head
 from tornadoish.http1.states import BODY, HEAD, SWITCHED
-from tornadoish.http1connection.connection import HTTP1Connection, RequestConnection
+from tornadoish.http1connection.connection import RequestConnection
 from tornadoish.http1connection.gzip import GzipMessageDelegate
 from tornadoish.http1connection.keeper import ConnectionState, Keeper
+from tornadoish.http1connection.message import HTTP1Message
 from tornadoish.http1connection.parameters import HTTP1ConnectionParameters
 from tornadoish.http1connection.pump import LINGER, OVER, PEER, PUMP, MessagePump
-from tornadoish.httputil.delegates import HTTPServerConnectionDelegate
+from tornadoish.httputil.delegates import HTTPConnection, HTTPServerConnectionDelegate
 from tornadoish.httputil.errors import HTTPInputError
 from tornadoish.httputil.headers import HTTPHeaders
 from tornadoish.httputil.startline import RequestStartLine, ResponseStartLine
@@ -169,7 +170,7 @@ class HTTP1ServerConnection(MessagePump):
         if stream.clock is not None and stream.clock.now > self._expires:
             self.keeps_alive = False
         self.writer.answer(line[0], line[2], reader.persists and self.keeps_alive)
-        message = self._message_class(
+        message: HTTP1Message = self._message_class(
             self, stream, params, self.context, self._variables.copy(), head
         )
         self.message = message
@@ -186,12 +187,12 @@ class HTTP1ServerConnection(MessagePump):
 
     def _start(
         self,
-        message: HTTP1Connection,
+        message: HTTP1Message,
         line: RequestStartLine | ResponseStartLine,
         headers: HTTPHeaders,
     ) -> Awaitable[None] | None:
         """The first calls for a message, in its context."""
-        delegate = self._start_request(self, message)
+        delegate = self._start_request(self, cast(HTTPConnection, message))
         if self.params.decompress:
             delegate = GzipMessageDelegate(delegate, self.limits, message)
         message.delegate = delegate

@@ -27,7 +27,7 @@ from tornadoish.httputil import (
     HTTPServerRequest,
     Observer,
 )
-from tornadoish.iostream import NEVER, IOStream
+from tornadoish.iostream import NEVER, BaseIOStream, IOStream
 from tornadoish.log import app_log, gen_log
 from tornadoish.netutil import CertificateStore, TrustedNetworks
 from tornadoish.routing import _CallableAdapter
@@ -149,7 +149,7 @@ class HTTPServer(TCPServer, HTTPServerConnectionDelegate):
             self._make_connection = self._observation.make_connection
         self._connections: set[HTTP1ServerConnection] = set()
         # Streams that somebody has detached, as far as they are still there.
-        self._detached: weakref.WeakSet[IOStream] = weakref.WeakSet()
+        self._detached: weakref.WeakSet[BaseIOStream] = weakref.WeakSet()
         self._start_request = _start_of(request_callback)
         if self._proxies is None and type(self).start_request is HTTPServer.start_request:
             # Nothing to be done in between: a connection asks the application itself.

@@ -7,14 +7,18 @@ asked for. (Interface: Tornado, httputil.HTTPServerRequest.)
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, final
 
 from tornadoish.compiling import COMPILING, Text, mypyc_attr
+from tornadoish.escape import parse_qs_bytes
+from tornadoish.httputil.errors import HTTPInputError
 from tornadoish.httputil.headers import HTTPHeaders
 
 if TYPE_CHECKING:
     from tornadoish.httputil.delegates import HTTPConnection, PulledBody
     from tornadoish.httputil.startline import RequestStartLine
+
+MAX_QUERY_ARGUMENTS: Final = 1000
 
 # Tests make requests of what they have; nothing is checked because it is compiled.
 if TYPE_CHECKING and not COMPILING:  # noqa: SIM108 - types are not chosen so
@@ -45,22 +49,22 @@ class RequestHead:
     trailers: HTTPHeaders | None = None
     _start_time: float
     _finish_time: float | None = None
+    _query_arguments: Any = None
     # A streamed body's end, for whoever waits for it (set by the handler's delegate).
     _body_future: Any = None
     # The body, if the handler reads it itself (set by the handler's delegate).
     _pulled: PulledBody | None = None
 
-    @classmethod
-    def of_message(
-        cls,
+    @final
+    def take_head(
+        self,
         connection: HTTPConnection,
         server_connection: object,
         start_line: RequestStartLine,
         headers: HTTPHeaders,
-    ) -> Self:
-        """The request whose head a message delegate has been told of: what the constructor does
-        with these four, without asking for the others."""
-        self: Self = _new(cls)
+    ) -> None:
+        """What the constructor does with these four, without asking for the others: for requests
+        that are made by ``new_request`` when a message delegate is told of a head."""
         self.method, uri, self.version = start_line
         self.uri = uri
         self.headers = headers
@@ -73,11 +77,29 @@ class RequestHead:
             self.path, _, self.query = uri.partition("?")
         else:
             self.path = uri
-        return self
+
+    @property
+    def query_arguments(self) -> dict[str, list[bytes]]:
+        """The arguments in the query part of the URL.
+
+        :raises HTTPInputError: there are too many of them (400).
+        """
+        arguments: dict[str, list[bytes]] | None = self._query_arguments
+        if arguments is None:
+            if self.query.count("&") >= MAX_QUERY_ARGUMENTS:
+                raise HTTPInputError("Too many query arguments", survives=True)
+            arguments = parse_qs_bytes(self.query, keep_blank_values=True)
+            self._query_arguments = arguments
+        return arguments
+
+    @query_arguments.setter
+    def query_arguments(self, arguments: dict[str, list[bytes]]) -> None:
+        self._query_arguments = arguments
 
     def _take_target_apart(self, uri: str) -> None:
         """Path and query of a target that is not in origin-form (RFC 9112, 3.2.2 to 3.2.4)."""
         raise NotImplementedError
 
 
-_new: Any = RequestHead.__new__
+#: makes a request of the class that it is given, without its constructor
+new_request: Final[Any] = RequestHead.__new__

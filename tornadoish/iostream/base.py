@@ -15,7 +15,7 @@ import operator
 import ssl
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Final, Protocol, TypeVar, cast, final
 
 from tornadoish.buffer import ReceiveBuffer
 from tornadoish.compiling import mypyc_attr
@@ -40,22 +40,22 @@ T = TypeVar("T")
 ExcInfo = None | bool | BaseException | tuple[Any, Any, Any]
 
 # The life of a stream. Reads may still be served from the buffer in the last two.
-NEW = "new"  # no transport yet: what is written waits
-OPEN = "open"
-CLOSING = "closing"  # closed for us; the transport may still be sending
-CLOSED = "closed"
+NEW: Final = "new"  # no transport yet: what is written waits
+OPEN: Final = "open"
+CLOSING: Final = "closing"  # closed for us; the transport may still be sending
+CLOSED: Final = "closed"
 
 #: A piece of this many bytes, or this many pieces, are sent although a stream is corked, so that
 #: gathering never hoards.
-CORK_BYTES = 16 * 1024
-CORK_PIECES = 64
+CORK_BYTES: Final = 16 * 1024
+CORK_PIECES: Final = 64
 
 #: Seconds in which the peer of a closed stream has to take at least some of what was written, and
 #: to end its side of TLS.
-CLOSE_SECONDS = 30.0
+CLOSE_SECONDS: Final = 30.0
 
 
-_NOT_OPEN: Any = None
+_NOT_OPEN: Final[Any] = None
 
 
 class StreamReceiver(Protocol):
@@ -87,33 +87,12 @@ class BaseIOStream:
 
     MAX_BUFFER_SIZE: ClassVar[int] = 100 * 1024 * 1024  # bytes
 
-    __slots__ = (
-        "_close_callback",
-        "_done",
-        "_loop",
-        "_pending",
-        "_progress",
-        "_read",
-        "_read_future",
-        "_receiver",
-        "_state",
-        "_transport",
-        "_write_rate",
-        "_write_seconds",
-        "_write_waiters",
-        "blocked",
-        "buffer",
-        "clock",
-        "corked",
-        "deadline",
-        "error",
-        "max_buffer_size",
-        "max_write_buffer_size",
-        "on_lost",
-        "on_open",
-        "paused",
-        "read_chunk_size",
-    )
+    __slots__ = ("_close_callback", "_done", "_loop", "_pending", "_progress", "_read",
+                 "_read_future", "_receiver", "_state", "_transport", "_write_rate",
+                 "_write_seconds", "_write_waiters", "blocked", "buffer", "clock",
+                 "corked", "deadline", "error", "max_buffer_size",
+                 "max_write_buffer_size", "on_lost", "on_open", "paused",
+                 "read_chunk_size")  # fmt: skip
 
     def __init__(
         self,
@@ -451,6 +430,7 @@ class BaseIOStream:
         if corked and self._state is OPEN and self._transport is not None:
             self._send(self._transport, corked[0] if len(corked) == 1 else b"".join(corked))
 
+    @final
     def _send(self, transport: Any, data: bytes) -> None:
         if self._progress is not None:
             self._progress.given += len(data)
@@ -510,6 +490,10 @@ class BaseIOStream:
         else:
             self.close()
 
+    def reset(self) -> None:
+        """Abort the stream in a way that its peer can tell from an end, where there is one."""
+        self.abort()
+
     def write_eof(self) -> None:
         """Say that nothing more will be written, where the transport can (TLS cannot)."""
         self.uncork()
@@ -557,6 +541,11 @@ class BaseIOStream:
         self._close_callback = callback
         if callback is not None and self._is_connected():
             self._attach()  # else nobody would notice
+
+    def take_close_callback(self) -> Callable[[], None] | None:
+        """What was given to ``set_close_callback``; calling it is the caller's from now on."""
+        callback, self._close_callback = self._close_callback, None
+        return callback
 
     # -- looking
 

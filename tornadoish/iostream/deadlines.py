@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
-NEVER = float("inf")
+from tornadoish.compiling import mypyc_attr
+
+NEVER: Final = float("inf")
 
 
 class Watched(Protocol):
@@ -24,6 +26,7 @@ class Watched(Protocol):
     def write_deadline_passed(self) -> None: ...
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class DeadlineClock:
     """Sweeps what it watches every ``interval`` seconds, as long as there is anything.
 

@@ -10,7 +10,6 @@ import asyncio
 import socket as socket_module
 import ssl
 import struct
-from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from tornadoish.iostream.base import CLOSED, NEW, BaseIOStream, ExcInfo
@@ -195,11 +194,6 @@ class IOStream(BaseIOStream, asyncio.Protocol):
         except OSError:
             return False
         return asyncio._get_running_loop() is not None
-
-    def take_close_callback(self) -> Callable[[], None] | None:
-        """What was given to ``set_close_callback``; calling it is the caller's from now on."""
-        callback, self._close_callback = self._close_callback, None
-        return callback
 
     # -- the socket
 

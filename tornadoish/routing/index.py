@@ -14,13 +14,15 @@ from operator import itemgetter
 from typing import Any, TypeVar, cast
 
 from tornadoish.compiling import mypyc_attr
-from tornadoish.routing.rules import Matcher, PathMatches, Rule
+from tornadoish.httputil import HTTPServerRequest
+from tornadoish.routing.rules import Matcher, PathMatches, Rule, arguments_of
 from tornadoish.routing.segments import Segments
 from tornadoish.routing.templates import plain_text
 
 # A rule, its matcher, and, if the matcher is for one single path, the two spellings of that path
-# which `$` lets through: with a line feed behind it and without.
-Candidate = tuple[Rule, tuple[str, str] | None, Matcher]
+# which `$` lets through: with a line feed behind it and without. Last, if nobody but a pattern
+# whose groups have no names decides, that pattern.
+Candidate = tuple[Rule, tuple[str, str] | None, Matcher, Any]
 
 #: rules that are tried without a further look at which of them may match
 FEW = 6
@@ -53,7 +55,8 @@ class RouteIndex:
         filed: dict[str, list[tuple[int, Candidate]]] = {"": []}
         for order, rule in enumerate(rules):
             prefix, whole = _literal_start(rule.matcher)
-            filed.setdefault(prefix, []).append((order, (rule, whole, rule.matcher)))
+            entry = (rule, whole, rule.matcher, _unnamed_pattern(rule.matcher))
+            filed.setdefault(prefix, []).append((order, entry))
 
         self._prefixes = sorted(filed)
         self._parents: list[int] = []
@@ -89,6 +92,53 @@ class RouteIndex:
             position = self._parents[position]
         segments = self._segments[position]
         return self._candidates[position] if segments is None else segments.candidates(path)
+
+    def find(self, request: HTTPServerRequest, delegate_of: Callable[..., Any]) -> Any:
+        """The delegate of the first rule that matches ``request`` and has one, or None.
+
+        :param delegate_of: ``RuleRouter.get_target_delegate``.
+        """
+        if self.pathless is not None:
+            path = ""
+            candidates = self.pathless
+        else:
+            path = request.path
+            candidates = self.candidates(path)
+        for rule, whole, matcher, regex in candidates:
+            params: dict[str, Any] | None = None
+            if whole is not None:
+                if path not in whole:
+                    continue
+            elif regex is not None:
+                match = regex.match(request.path)
+                if match is None:
+                    continue
+                if regex.groups:
+                    params = arguments_of(match)
+            else:
+                params = matcher.match(request)
+                if params is None:
+                    continue
+            if rule.target_kwargs:
+                params = {**(params or {}), "target_kwargs": rule.target_kwargs}
+            if params:
+                delegate = delegate_of(rule.target, request, **params)
+            else:
+                delegate = delegate_of(rule.target, request)
+            if delegate is not None:
+                try:
+                    if request.route is None:  # else a router within has said more
+                        request.route = rule
+                except AttributeError:  # tests have odd requests
+                    pass
+                return delegate
+        return None
+
+
+def _unnamed_pattern(matcher: Matcher) -> Any:
+    if type(matcher) is not PathMatches or matcher.template is not None:
+        return None  # a subclass may match as it likes
+    return None if matcher.regex.groupindex else matcher.regex
 
 
 def _by_segment(entries: tuple[Candidate, ...]) -> Segments[Candidate] | None:

@@ -148,36 +148,8 @@ class RuleRouter(Router):
         index = self._rules.route_index
         if index is None:
             index = self._rules.make_index()
-        if index.pathless is not None:
-            path = ""
-            candidates = index.pathless
-        else:
-            path = request.path
-            candidates = index.candidates(path)
-        for rule, whole, matcher in candidates:
-            if whole is not None:
-                if path not in whole:
-                    continue
-                params: dict[str, Any] = {}
-            else:
-                matched = matcher.match(request)
-                if matched is None:
-                    continue
-                params = matched
-            if rule.target_kwargs:
-                params = {**params, "target_kwargs": rule.target_kwargs}
-            if params:
-                delegate = self.get_target_delegate(rule.target, request, **params)
-            else:
-                delegate = self.get_target_delegate(rule.target, request)
-            if delegate is not None:
-                try:
-                    if request.route is None:  # else a router within has said more
-                        request.route = rule
-                except AttributeError:  # tests have odd requests
-                    pass
-                return delegate
-        return None
+        found: HTTPMessageDelegate | None = index.find(request, self.get_target_delegate)
+        return found
 
     def _within(self) -> Sequence[HTTPServerConnectionDelegate]:
         targets = [rule.target for rule in self.rules]

@@ -119,7 +119,7 @@ class Arguments(Exchange):
         values: list[str] = []
         for raw in source.get(name, ()):
             value = self.decode_argument(raw, name=name)
-            if isinstance(value, str):
+            if isinstance(value, str) and not value.isprintable():
                 value = _CONTROL.sub(" ", value)
             values.append(value.strip() if strip else value)
         return values

@@ -13,7 +13,7 @@ import numbers
 from collections.abc import Callable, Iterable, Mapping
 from http.cookies import SimpleCookie
 from time import time
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, final
 
 from tornadoish import __version__
 from tornadoish.compiling import COMPILING, mypyc_attr
@@ -44,7 +44,7 @@ from tornadoish.web.tasks import current_context
 from tornadoish.web.templates import LoaderCache
 from tornadoish.web.transforms import OutputTransform
 
-_new_tuple = tuple.__new__  # what a NamedTuple's own constructor calls, without its frame
+_new_tuple: Final = tuple.__new__  # what a NamedTuple's own constructor calls, without its frame
 if TYPE_CHECKING and not COMPILING:
     HeaderTypes = bytes | str | int | numbers.Integral | datetime.datetime
     Chunk = str | bytes | dict[Any, Any]
@@ -98,7 +98,7 @@ class _DefaultFields:
         self.index = {name.lower(): value for name, value in self.pairs}
 
 
-_default_fields = _DefaultFields()
+_default_fields: Final = _DefaultFields()
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -319,12 +319,14 @@ class Exchange:
             return self._finish_later()
         return self._finish_now()
 
+    @final
     def _finish_now(self) -> asyncio.Future[None]:
         """Send what is in the buffer, and that this is all."""
         future = self.flush(include_footers=True)
         self._end_answer()
         return future
 
+    @final
     def _end_answer(self) -> None:
         """All has been written: say so to everybody."""
         request = self.request
@@ -389,6 +391,7 @@ class Exchange:
                     sent.set_exception(failure)
                     sent.exception()  # nobody has to look at it
 
+    @final
     def _complete_head(self) -> None:
         """The whole body is in the buffer: say how long it is, and whether it is needed at all."""
         status = self._status_code
@@ -410,8 +413,9 @@ class Exchange:
                 raise RuntimeError(f"Cannot send body with {status}")
             self._clear_representation_headers()
         elif self._trailers is None or not self.request.connection.takes_trailers:
-            length = str(sum(map(len, self._write_buffer)))
-            self._headers.set_missing("Content-Length", "content-length", length)
+            buffer = self._write_buffer
+            length = len(buffer[0]) if len(buffer) == 1 else sum(map(len, buffer))
+            self._headers.set_missing("Content-Length", "content-length", str(length))
 
     def _clear_representation_headers(self) -> None:
         for name in _REPRESENTATION_HEADERS:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final, final
 
 from tornadoish.compiling import mypyc_attr
 from tornadoish.httputil import HTTPServerRequest
@@ -22,7 +22,7 @@ Steps = Generator[Awaitable[Any], None, None]
 
 #: What a method of a handler may end with and is answered for. (Who cancels what a handler waits
 #: for does not cancel the handler.)
-ERRORS = (Exception, asyncio.CancelledError)
+ERRORS: Final = (Exception, asyncio.CancelledError)
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -80,6 +80,7 @@ class Running(Arguments):
 
     # -- the life of a request
 
+    @final
     def _begin(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Awaitable[None] | None:
         """All that comes before the method; what is returned has to be waited for."""
         method = self.request.method
@@ -91,6 +92,7 @@ class Running(Arguments):
             self._cross_origin_protection()
         return self.prepare()
 
+    @final
     def _call_method(self) -> Awaitable[Any] | None:
         """The method itself; what it returns has to be waited for, if it is not None."""
         method: Callable[..., Awaitable[Any] | None] = getattr(self, self.request.method.lower())
@@ -120,6 +122,7 @@ class Running(Arguments):
         steps = self._rest(pending, called=called)
         return self._go_on(steps, next(steps))
 
+    @final
     def _decode_path(self, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
         decode = self.decode_argument
         self._path_args = [decode(arg) if isinstance(arg, bytes) else arg for arg in args]
@@ -131,7 +134,7 @@ class Running(Arguments):
 
 
 #: Nobody's: integrations replace it in the class itself.
-_own_on_connection_close = Running.on_connection_close
+_own_on_connection_close: Final = Running.on_connection_close
 
 
 def _is_done(pending: Awaitable[Any]) -> bool:
