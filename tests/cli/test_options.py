@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
+from tornadoish import __version__
 from tornadoish.cli import CommandError, Options, Settings, main
 from tornadoish.cli.arguments import read_words
 from tornadoish.cli.options import OPTIONS, Option, Shape, as_arguments
 from tornadoish.cli.settings import DEFAULT_HOST, DEFAULT_PORT
 from tornadoish.cli.sources import from_keywords, from_words, put_together
+from tornadoish.compiling import is_compiled
 
 ROOT = Path(__file__).parents[2]
 
@@ -397,7 +399,8 @@ def test_version_says_what_it_runs_on(capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["--version"]) == 0
     out = capsys.readouterr().out
     python = ".".join(map(str, sys.version_info[:3]))
-    assert out.startswith("tornadoish ")
+    kind = "compiled" if is_compiled() else "pure Python"
+    assert out.startswith(f"tornadoish {__version__} ({kind}), ")
     assert f" {python}, " in out
     assert out.rstrip().endswith("asyncio") or "uvloop" in out
 

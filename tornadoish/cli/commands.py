@@ -21,6 +21,7 @@ from tornadoish.cli.serving import loop_of
 from tornadoish.cli.settings import Options, Settings
 from tornadoish.cli.sources import Command, from_keywords, from_words, put_together
 from tornadoish.cli.terminal import complain, let_go
+from tornadoish.compiling import is_compiled
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -52,7 +53,8 @@ def _main(words: list[str]) -> int:
         return 0
     if wants_version:
         loop, _ = loop_of(Settings())
-        print(f"tornadoish {tornadoish.__version__}, {what_runs()}, {loop}")
+        kind = "compiled" if is_compiled() else "pure Python"
+        print(f"tornadoish {tornadoish.__version__} ({kind}), {what_runs()}, {loop}")
         return 0
     command = put_together(app, from_words(options))
     return _carry_out(command, app)

@@ -1,0 +1,33 @@
+"""Which kind of the package is tested: compiled, or pure Python."""
+
+from __future__ import annotations
+
+import os
+import sysconfig
+import tomllib
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tornadoish.compiling import is_compiled
+
+ROOT = Path(__file__).parent.parent
+HOOK = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"][
+    "wheel"
+]["hooks"]["custom"]
+
+
+def test_the_kind_that_is_tested_is_the_one_that_was_meant() -> None:
+    meant = os.environ.get("TORNADOISH_TEST_COMPILED", "0")
+    assert is_compiled() == (meant == "1")
+
+
+@pytest.mark.parametrize("path", HOOK["modules"])
+def test_every_module_on_the_list_is_there_and_all_are_of_one_kind(path: str) -> None:
+    assert (ROOT / path).is_file()
+    spec = find_spec(path.removesuffix(".py").replace("/", "."))
+    assert spec is not None
+    assert spec.origin is not None
+    suffix = sysconfig.get_config_var("EXT_SUFFIX") if is_compiled() else ".py"
+    assert spec.origin.endswith(suffix)
