@@ -52,7 +52,7 @@ CORK_PIECES: Final = 64
 
 #: Seconds in which the peer of a closed stream has to take at least some of what was written, and
 #: to end its side of TLS.
-CLOSE_SECONDS: Final = 30.0
+CLOSE_SECONDS = 30.0
 
 
 _NOT_OPEN: Final[Any] = None
