@@ -6,7 +6,7 @@ Imported by those modules; each means nothing where they are interpreted, as the
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 #: true to the compiler (``always_true`` in its configuration), and to nobody else
 COMPILING = False
@@ -23,10 +23,16 @@ else:
 # A compiled function refuses arguments of other types than it says before it is called, and so does
 # an attribute. Where applications may give what they like, or our own words say what is wrong, the
 # compiler is told of none.
-if TYPE_CHECKING and not COMPILING:  # noqa: SIM108 - types are not chosen so
+if TYPE_CHECKING and not COMPILING:
     Text = str
+    Data = bytes
+    Flag = bool
+    Nothing: TypeAlias = None  # what is returned where whatever is returned means nothing
 else:
     Text = Any
+    Data = Any
+    Flag = Any
+    Nothing = Any
 
 
 def is_compiled() -> bool:

@@ -35,7 +35,7 @@ autodoc_type_aliases = {
     for name in (
         "_RuleList", "HeaderTypes", "Hook", "CleanupContext", "RequestCallback", "ConnectionHook",
         "Data", "EventData", "CompressionOptions", "OnMessage", "ASGIApp", "Scope", "Receive",
-        "Send", "Event", "WSGIApplication", "StrPath",
+        "Send", "Event", "WSGIApplication", "StrPath", "Text", "Flag", "Nothing",
     )
 }  # fmt: skip
 python_maximum_signature_line_length = 72

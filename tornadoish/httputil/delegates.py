@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tornadoish.compiling import Nothing
+
 if TYPE_CHECKING:
     from asyncio import Future, Task
 
@@ -111,7 +113,7 @@ class HTTPMessageDelegate:
         """The message has been received to its end."""
         return None
 
-    def on_connection_close(self) -> None:
+    def on_connection_close(self) -> Nothing:
         """The message ended before its end: ``finish`` will not be called."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, TypeVar, overload
 
-from tornadoish.compiling import Text, mypyc_attr
+from tornadoish.compiling import Data, Flag, Text, mypyc_attr
 from tornadoish.escape import _unicode
 from tornadoish.httputil import ParseMultipartConfig
 from tornadoish.web.bodies import MultipartStream
@@ -34,65 +34,43 @@ class Arguments(Exchange):
     A missing argument without a default is a :class:`MissingArgumentError` (400).
     """
 
-    # What the two properties below are, where there is anything.
-    _path_args: list[Any] | None = None
-    _path_kwargs: dict[str, Any] | None = None
-
-    @property
-    def path_args(self) -> list[Any]:
-        """The groups of the route's pattern that have no names, decoded: what the method gets."""
-        if self._path_args is None:
-            self._path_args = []
-        return self._path_args
-
-    @path_args.setter
-    def path_args(self, value: list[Any]) -> None:
-        self._path_args = value
-
-    @property
-    def path_kwargs(self) -> dict[str, Any]:
-        """The groups of the route's pattern that have names, decoded: what the method gets."""
-        if self._path_kwargs is None:
-            self._path_kwargs = {}
-        return self._path_kwargs
-
-    @path_kwargs.setter
-    def path_kwargs(self, value: dict[str, Any]) -> None:
-        self._path_kwargs = value
+    # What RequestHandler's two properties are, where there is anything.
+    _path_args: Any = None
+    _path_kwargs: Any = None
 
     @overload
-    def get_argument(self, name: str, *, strip: bool = True) -> str: ...
+    def get_argument(self, name: str, *, strip: Flag = True) -> str: ...
     @overload
-    def get_argument(self, name: str, default: T, strip: bool = True) -> str | T: ...
-    def get_argument(self, name: str, default: Any = _REQUIRED, strip: bool = True) -> Any:
+    def get_argument(self, name: str, default: T, strip: Flag = True) -> str | T: ...
+    def get_argument(self, name: str, default: Any = _REQUIRED, strip: Flag = True) -> Any:
         """One argument, of the query or the body."""
         return self._get_argument(name, default, self.request.arguments, strip)
 
-    def get_arguments(self, name: str, strip: bool = True) -> list[str]:
+    def get_arguments(self, name: str, strip: Flag = True) -> list[str]:
         """All values of an argument, of the query and then the body; [] if there is none."""
         return self._get_arguments(name, self.request.arguments, strip)
 
     @overload
-    def get_body_argument(self, name: str, *, strip: bool = True) -> str: ...
+    def get_body_argument(self, name: str, *, strip: Flag = True) -> str: ...
     @overload
-    def get_body_argument(self, name: str, default: T, strip: bool = True) -> str | T: ...
-    def get_body_argument(self, name: str, default: Any = _REQUIRED, strip: bool = True) -> Any:
+    def get_body_argument(self, name: str, default: T, strip: Flag = True) -> str | T: ...
+    def get_body_argument(self, name: str, default: Any = _REQUIRED, strip: Flag = True) -> Any:
         """One argument of a form in the body."""
         return self._get_argument(name, default, self.request.body_arguments, strip)
 
-    def get_body_arguments(self, name: str, strip: bool = True) -> list[str]:
+    def get_body_arguments(self, name: str, strip: Flag = True) -> list[str]:
         """All values of an argument of the body."""
         return self._get_arguments(name, self.request.body_arguments, strip)
 
     @overload
-    def get_query_argument(self, name: str, *, strip: bool = True) -> str: ...
+    def get_query_argument(self, name: str, *, strip: Flag = True) -> str: ...
     @overload
-    def get_query_argument(self, name: str, default: T, strip: bool = True) -> str | T: ...
-    def get_query_argument(self, name: str, default: Any = _REQUIRED, strip: bool = True) -> Any:
+    def get_query_argument(self, name: str, default: T, strip: Flag = True) -> str | T: ...
+    def get_query_argument(self, name: str, default: Any = _REQUIRED, strip: Flag = True) -> Any:
         """One argument of the URL's query."""
         return self._get_argument(name, default, self.request.query_arguments, strip)
 
-    def get_query_arguments(self, name: str, strip: bool = True) -> list[str]:
+    def get_query_arguments(self, name: str, strip: Flag = True) -> list[str]:
         """All values of an argument of the query."""
         return self._get_arguments(name, self.request.query_arguments, strip)
 
@@ -106,7 +84,7 @@ class Arguments(Exchange):
         return MultipartStream(self.request, config)
 
     def _get_argument(
-        self, name: str, default: Any, source: dict[str, list[bytes]], strip: bool
+        self, name: str, default: Any, source: dict[str, list[bytes]], strip: Flag
     ) -> Any:
         values = self._get_arguments(name, source, strip)
         if values:
@@ -115,8 +93,8 @@ class Arguments(Exchange):
             raise MissingArgumentError(name)
         return default
 
-    def _get_arguments(self, name: str, source: dict[str, list[bytes]], strip: bool) -> list[str]:
-        values: list[str] = []
+    def _get_arguments(self, name: str, source: dict[str, list[bytes]], strip: Flag) -> list[Text]:
+        values: list[Text] = []  # decode_argument() may be anybody's
         for raw in source.get(name, ()):
             value = self.decode_argument(raw, name=name)
             if isinstance(value, str) and not value.isprintable():
@@ -124,7 +102,7 @@ class Arguments(Exchange):
             values.append(value.strip() if strip else value)
         return values
 
-    def decode_argument(self, value: bytes, name: str | None = None) -> Text:
+    def decode_argument(self, value: Data, name: Text | None = None) -> Text:
         """Text from the bytes of an argument, percent-decoded already: UTF-8, unless overridden.
 
         :param name: of the argument, None for a group of the path.

@@ -16,7 +16,7 @@ from time import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, final
 
 from tornadoish import __version__
-from tornadoish.compiling import COMPILING, mypyc_attr
+from tornadoish.compiling import COMPILING, Flag, Nothing, Text, mypyc_attr
 from tornadoish.escape import json_encode, utf8
 from tornadoish.httputil import (
     HTTPHeaders,
@@ -48,9 +48,11 @@ _new_tuple: Final = tuple.__new__  # what a NamedTuple's own constructor calls, 
 if TYPE_CHECKING and not COMPILING:
     HeaderTypes = bytes | str | int | numbers.Integral | datetime.datetime
     Chunk = str | bytes | dict[Any, Any]
+    Settings = dict[str, Any]
 else:  # what is wrong is told by ourselves
     HeaderTypes = Any
     Chunk = Any
+    Settings = Any
 #: What describes a body that is not there (RFC 9110, 15.4.5): dropped from 204 and 304.
 _REPRESENTATION_HEADERS = ("Content-Encoding", "Content-Language", "Content-Type")
 
@@ -64,10 +66,10 @@ class Drained(Protocol):
 class HandlerApplication(Protocol):
     """What a handler asks of its application."""
 
-    settings: dict[str, Any]
+    settings: Settings
     draining: asyncio.Event
     event_streams: set[Drained]
-    automatic_etag: bool
+    automatic_etag: Flag
     transforms: list[type[OutputTransform]]
 
     @property
@@ -76,9 +78,9 @@ class HandlerApplication(Protocol):
     def ui_methods(self) -> Mapping[str, Callable[..., Any]]: ...
     @property
     def ui_modules(self) -> Mapping[str, type[Any]]: ...
-    def log_request(self, handler: Any) -> None: ...
+    def log_request(self, handler: Any) -> Nothing: ...
     def reverse_url(self, name: str, /, *args: Any, **named: Any) -> str: ...
-    def hold(self, task: asyncio.Task[None]) -> None: ...
+    def hold(self, task: asyncio.Task[None]) -> Nothing: ...
 
 
 class _DefaultFields:
@@ -107,7 +109,7 @@ class Exchange:
 
     #: whether answers get an entity tag that is made of their body (ours alone, not Tornado's);
     #: None: what the application's setting ``automatic_etag`` says, and if there is none, True
-    automatic_etag: ClassVar[bool | None] = None
+    automatic_etag: ClassVar[Flag | None] = None
 
     _headers_written = False
     _finished = False
@@ -128,24 +130,24 @@ class Exchange:
     request: HTTPServerRequest
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """The application's settings."""
         return self.application.settings
 
     # -- hooks
 
-    def set_default_headers(self) -> None:
+    def set_default_headers(self) -> Nothing:
         """Override to set header fields of every answer, errors included."""
 
-    def on_finish(self) -> None:
+    def on_finish(self) -> Nothing:
         """Override for work to be done once the answer has been sent."""
 
-    def _add_cookies(self) -> None:
+    def _add_cookies(self) -> Nothing:
         """Put the cookies that were set into the head, which is about to be sent."""
 
     # -- head
 
-    def clear(self) -> None:
+    def clear(self) -> Nothing:
         """Forget status, header fields and body: the answer is as new."""
         second = int(time())
         if second != _default_fields.second:
@@ -161,7 +163,7 @@ class Exchange:
             self._trailers = None
         self.set_default_headers()
 
-    def set_status(self, status_code: int, reason: str | None = None) -> None:
+    def set_status(self, status_code: int, reason: str | None = None) -> Nothing:
         """Set the status code and, optionally, a reason phrase other than the usual.
 
         :raises ValueError: a reason that must not stand in a status line.
@@ -177,7 +179,7 @@ class Exchange:
         """The status code as it stands."""
         return self._status_code
 
-    def set_header(self, name: str, value: HeaderTypes) -> None:
+    def set_header(self, name: str, value: HeaderTypes) -> Nothing:
         """Set a header field to one value, whatever it was.
 
         :param value: text, an integer, or a datetime (made an HTTP date).
@@ -191,19 +193,19 @@ class Exchange:
         except HTTPInputError:
             raise ValueError(f"Unsafe header {name!r}: {value!r}") from None
 
-    def add_header(self, name: str, value: HeaderTypes) -> None:
+    def add_header(self, name: str, value: HeaderTypes) -> Nothing:
         """Add one more value for a header field; otherwise as :meth:`set_header`."""
         try:
             self._headers.add(name, self._convert_header_value(value))
         except HTTPInputError:
             raise ValueError(f"Unsafe header {name!r}: {value!r}") from None
 
-    def clear_header(self, name: str) -> None:
+    def clear_header(self, name: str) -> Nothing:
         """Remove a header field, if it is there; not one that was added by ``set_cookie``."""
         if name in self._headers:
             del self._headers[name]
 
-    def set_trailer(self, name: str, value: HeaderTypes) -> None:
+    def set_trailer(self, name: str, value: HeaderTypes) -> Nothing:
         """Send a field behind the body (ours alone, not Tornado's): a checksum, say, that is only
         known then. Otherwise as :meth:`set_header`; before :meth:`finish`.
 
@@ -255,7 +257,7 @@ class Exchange:
 
     # -- body
 
-    def write(self, chunk: Chunk) -> None:
+    def write(self, chunk: Chunk) -> Nothing:
         """Add to the body: bytes, text (as UTF-8), or a dict (as JSON, with its Content-Type).
 
         :raises RuntimeError: after ``finish``.
@@ -275,7 +277,7 @@ class Exchange:
             raise TypeError(message)
         self._write_buffer.append(chunk)
 
-    def flush(self, include_footers: bool = False) -> asyncio.Future[None]:
+    def flush(self, include_footers: Flag = False) -> asyncio.Future[None]:
         """Send what has been written, the head before it if that is due.
 
         :returns: a future, done when the client has taken enough for more to follow.
@@ -421,7 +423,7 @@ class Exchange:
         for name in _REPRESENTATION_HEADERS:
             self.clear_header(name)
 
-    def redirect(self, url: str, permanent: bool = False, status: int | None = None) -> None:
+    def redirect(self, url: Text, permanent: Flag = False, status: int | None = None) -> Nothing:
         """Send the client to ``url`` (relative to this one, if it is relative), and finish.
 
         :param permanent: 301 instead of 302.
@@ -438,7 +440,7 @@ class Exchange:
         self.set_header("Location", utf8(url))
         self.finish()
 
-    def _abandon(self) -> None:
+    def _abandon(self) -> Nothing:
         """The answer cannot be completed: end it so that the client can see that."""
         self.request.connection.abort()
         self._finished = self._abandoned = True
@@ -455,7 +457,7 @@ class Exchange:
         This one gives none where ``automatic_etag`` says so, and where nobody may keep the answer
         (``Cache-Control: no-store``): there it would be of no use.
         """
-        wanted = self.automatic_etag
+        wanted: Flag | None = self.automatic_etag
         if wanted is None:
             wanted = self.application.automatic_etag
         if not wanted:
@@ -471,7 +473,7 @@ class Exchange:
         control: str = self._headers["Cache-Control"].lower()
         return "no-store" in control and "if-none-match" not in self.request.headers.index()
 
-    def set_etag_header(self) -> None:
+    def set_etag_header(self) -> Nothing:
         """Set ``Etag`` to what :meth:`compute_etag` says, if anything.
 
         Called as the answer is finished, unless it has an ``Etag`` already.
@@ -480,7 +482,7 @@ class Exchange:
         if etag is not None:
             self._headers["Etag"] = etag
 
-    def check_etag_header(self) -> bool:
+    def check_etag_header(self) -> Flag:
         """Whether the client has this very body already (``If-None-Match``): then a 304 will do.
 
         Call after the ``Etag`` is set.

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from typing import Any, ClassVar, Final, final
 
-from tornadoish.compiling import mypyc_attr
+from tornadoish.compiling import Nothing, mypyc_attr
 from tornadoish.httputil import HTTPServerRequest
 from tornadoish.web.arguments import Arguments
 from tornadoish.web.errors import HTTPError
@@ -60,13 +60,13 @@ class Running(Arguments):
         redirecting, or an error) keeps the method from being called."""
         return None
 
-    def on_connection_close(self) -> None:
+    def on_connection_close(self) -> Nothing:
         """Override to hear that the client went away before the answer was finished."""
 
-    def _cross_origin_protection(self) -> None:
+    def _cross_origin_protection(self) -> Nothing:
         """Refuse what another site has sent in the user's name."""
 
-    def _handle_request_exception(self, error: BaseException) -> None:
+    def _handle_request_exception(self, error: BaseException) -> Nothing:
         """Answer a request whose method, or what comes before it, has raised ``error``."""
         raise NotImplementedError
 
