@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import sysconfig
 import tomllib
@@ -31,3 +32,16 @@ def test_every_module_on_the_list_is_there_and_all_are_of_one_kind(path: str) ->
     assert spec.origin is not None
     suffix = sysconfig.get_config_var("EXT_SUFFIX") if is_compiled() else ".py"
     assert spec.origin.endswith(suffix)
+
+
+def test_the_page_names_what_is_compiled() -> None:
+    page = (ROOT / "docs" / "compiled.md").read_text()
+    for path in HOOK["modules"]:
+        (row,) = [
+            line
+            for line in page.splitlines()
+            if f"`{path.removesuffix('.py').replace('/', '.')}`" in line and line.startswith("| ")
+        ]
+        for node in ast.parse((ROOT / path).read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                assert node.name == "ConnectionState" or f"`{node.name}`" in row
