@@ -19,7 +19,7 @@ from tornadoish.httputil import (
     RequestStartLine,
 )
 from tornadoish.httputil import request as request_module
-from tornadoish.httputil.request_head import MAX_QUERY_ARGUMENTS, new_request
+from tornadoish.httputil.request_head import MAX_QUERY_ARGUMENTS, new_request, take_head
 
 # Tornado 6.6 says of every way to make one by hand that it will change.
 pytestmark = pytest.mark.filterwarnings("ignore:.*HTTPServerRequest:DeprecationWarning")
@@ -244,7 +244,7 @@ def test_absolute_targets_aiohttp_13821(
         request = HTTPServerRequest(start_line=line, headers=headers, connection=connection)
     else:
         request = new_request(HTTPServerRequest)
-        request.take_head(connection, None, line, headers)
+        take_head(request, connection, None, line, headers)
     assert (request.host, request.path, request.query) == (host, path, query)
     assert request.uri == target
     assert request.protocol == "https"  # what the connection says, not what the client claims
@@ -264,7 +264,7 @@ def test_the_constructor_and_take_head_agree() -> None:
     headers = HTTPHeaders({"Host": "x:1"})
     connection: Any = SimpleNamespace(context=None)
     one = new_request(HTTPServerRequest)
-    one.take_head(connection, 7, line, headers)
+    take_head(one, connection, 7, line, headers)
     two = HTTPServerRequest(
         start_line=line, headers=headers, connection=connection, server_connection=7
     )

@@ -17,7 +17,7 @@ import pytest
 from tornadoish import web
 from tornadoish.http1connection import HTTP1Connection
 from tornadoish.httputil import HTTPConnection
-from tornadoish.iostream import BaseIOStream, files
+from tornadoish.iostream import IOStream, files
 from tornadoish.web.static import handler as static_handler
 from tornadoish.web.static import sending
 
@@ -83,13 +83,24 @@ async def test_whole(
 
 async def test_a_small_file_is_one_write(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[int] = []
-    send = BaseIOStream._send
 
-    def counted(stream: Any, transport: Any, data: bytes) -> None:
-        written.append(len(data))
-        send(stream, transport, data)
+    class Counted:
+        """A transport, and the sizes of what is written to it."""
 
-    monkeypatch.setattr(BaseIOStream, "_send", counted)
+        def __init__(self, transport: Any) -> None:
+            self.transport = transport
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.transport, name)
+
+        def write(self, data: bytes) -> None:
+            written.append(len(data))
+            self.transport.write(data)
+
+    made = IOStream.connection_made
+    monkeypatch.setattr(
+        IOStream, "connection_made", lambda stream, transport: made(stream, Counted(transport))
+    )
     monkeypatch.setattr(site.application, "hold", None)  # who has a task calls it
     assert (await site.get("/static/small")).content == SMALL
     assert len([size for size in written if size]) == 1

@@ -7,7 +7,7 @@ asked for. (Interface: Tornado, httputil.HTTPServerRequest.)
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final
 
 from tornadoish.compiling import COMPILING, Text, mypyc_attr
 from tornadoish.escape import parse_qs_bytes
@@ -55,29 +55,6 @@ class RequestHead:
     # The body, if the handler reads it itself (set by the handler's delegate).
     _pulled: PulledBody | None = None
 
-    @final
-    def take_head(
-        self,
-        connection: HTTPConnection,
-        server_connection: object,
-        start_line: RequestStartLine,
-        headers: HTTPHeaders,
-    ) -> None:
-        """What the constructor does with these four, without asking for the others: for requests
-        that are made by ``new_request`` when a message delegate is told of a head."""
-        self.method, uri, self.version = start_line
-        self.uri = uri
-        self.headers = headers
-        self.connection = connection
-        self.server_connection = server_connection
-        self._start_time = time.time()
-        if uri[0] != "/":
-            self._take_target_apart(uri)
-        elif "?" in uri:
-            self.path, _, self.query = uri.partition("?")
-        else:
-            self.path = uri
-
     @property
     def query_arguments(self) -> dict[str, list[bytes]]:
         """The arguments in the query part of the URL.
@@ -99,6 +76,29 @@ class RequestHead:
     def _take_target_apart(self, uri: str) -> None:
         """Path and query of a target that is not in origin-form (RFC 9112, 3.2.2 to 3.2.4)."""
         raise NotImplementedError
+
+
+def take_head(
+    request: RequestHead,
+    connection: HTTPConnection,
+    server_connection: object,
+    start_line: RequestStartLine,
+    headers: HTTPHeaders,
+) -> None:
+    """What the constructor does with these four, without asking for the others: for requests
+    that are made by ``new_request`` when a message delegate is told of a head."""
+    request.method, uri, request.version = start_line
+    request.uri = uri
+    request.headers = headers
+    request.connection = connection
+    request.server_connection = server_connection
+    request._start_time = time.time()
+    if uri[0] != "/":
+        request._take_target_apart(uri)
+    elif "?" in uri:
+        request.path, _, request.query = uri.partition("?")
+    else:
+        request.path = uri
 
 
 #: makes a request of the class that it is given, without its constructor

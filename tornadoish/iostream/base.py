@@ -15,7 +15,7 @@ import operator
 import ssl
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar, Final, Protocol, TypeVar, cast, final
+from typing import Any, ClassVar, Final, Protocol, TypeVar, cast
 
 from tornadoish.buffer import ReceiveBuffer
 from tornadoish.compiling import mypyc_attr
@@ -376,7 +376,7 @@ class BaseIOStream:
         elif self._state is OPEN:
             if self.max_write_buffer_size is not None:
                 self._check_write_buffer(len(data))
-            self._send(self._transport, data)
+            _send(self, self._transport, data)
             if not self.blocked:
                 return self._done
         else:
@@ -428,16 +428,7 @@ class BaseIOStream:
         corked = self.corked
         self.corked = None
         if corked and self._state is OPEN and self._transport is not None:
-            self._send(self._transport, corked[0] if len(corked) == 1 else b"".join(corked))
-
-    @final
-    def _send(self, transport: Any, data: bytes) -> None:
-        if self._progress is not None:
-            self._progress.given += len(data)
-        if transport.is_closing():
-            self.blocked = True  # a send has failed: connection_lost() comes next, and says why
-        else:
-            transport.write(data)
+            _send(self, self._transport, corked[0] if len(corked) == 1 else b"".join(corked))
 
     # -- opening
 
@@ -578,6 +569,15 @@ class BaseIOStream:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._state} {self.buffer!r}>"
+
+
+def _send(stream: BaseIOStream, transport: Any, data: bytes) -> None:
+    if stream._progress is not None:
+        stream._progress.given += len(data)
+    if transport.is_closing():
+        stream.blocked = True  # a send has failed: connection_lost() comes next, and says why
+    else:
+        transport.write(data)
 
 
 def _exception_of(exc_info: ExcInfo) -> BaseException | None:

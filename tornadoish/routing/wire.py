@@ -19,7 +19,7 @@ from tornadoish.httputil import (
     ResponseStartLine,
 )
 from tornadoish.httputil.delegates import tell_trailers
-from tornadoish.httputil.request_head import RequestHead, new_request
+from tornadoish.httputil.request_head import new_request, take_head
 
 
 class Finder(Protocol):
@@ -48,8 +48,7 @@ class Wire:
         if not isinstance(start_line, RequestStartLine):
             raise TypeError(f"a router takes requests, not {start_line!r}")
         request = self.request = new_request(HTTPServerRequest)
-        head: RequestHead = request
-        head.take_head(self.request_conn, self.server_conn, start_line, headers)
+        take_head(request, self.request_conn, self.server_conn, start_line, headers)
         delegate = self.router.find_handler(request)
         if delegate is None:
             delegate = self.delegate_of_none(start_line)

@@ -13,7 +13,7 @@ import numbers
 from collections.abc import Callable, Iterable, Mapping
 from http.cookies import SimpleCookie
 from time import time
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from tornadoish import __version__
 from tornadoish.compiling import COMPILING, Flag, Nothing, Text, mypyc_attr
@@ -316,32 +316,10 @@ class Exchange:
         if chunk is not None:
             self.write(chunk)
         if not self._headers_written:
-            self._complete_head()
+            _complete_head(self)
         if self._transforms and self._takes_long_to_transform():
             return self._finish_later()
-        return self._finish_now()
-
-    @final
-    def _finish_now(self) -> asyncio.Future[None]:
-        """Send what is in the buffer, and that this is all."""
-        future = self.flush(include_footers=True)
-        self._end_answer()
-        return future
-
-    @final
-    def _end_answer(self) -> None:
-        """All has been written: say so to everybody."""
-        request = self.request
-        if self._trailers is None:
-            request.connection.finish()
-        else:
-            request.connection.finish(self._trailers)
-        self._finished = True
-        request._finish_time = time()
-        self.application.log_request(self)
-        self.on_finish()
-        if self._page is not None:
-            self._page = None
+        return _finish_now(self)
 
     def _takes_long_to_transform(self) -> bool:
         buffer = self._write_buffer
@@ -377,7 +355,7 @@ class Exchange:
             await rest.transform(transforms)
             self._status_code, self._reason = rest.status, rest.reason  # for the log
             await rest.write(self.request.connection)
-            self._end_answer()
+            _end_answer(self)
         except StreamClosedError as error:
             failure = error
         except Exception as error:
@@ -392,32 +370,6 @@ class Exchange:
                 else:
                     sent.set_exception(failure)
                     sent.exception()  # nobody has to look at it
-
-    @final
-    def _complete_head(self) -> None:
-        """The whole body is in the buffer: say how long it is, and whether it is needed at all."""
-        status = self._status_code
-        if status == 200 and self.request.method in ("GET", "HEAD"):
-            index = self._headers.index()
-            if "etag" not in index:
-                self.set_etag_header()
-            asked = self.request.headers.index()
-            if (
-                self.check_etag_header()
-                if "if-none-match" in asked
-                else "if-modified-since" in asked and self._is_known_by_date()
-            ):
-                self._write_buffer = []
-                self.set_status(304)
-                status = 304
-        if status == 204 or status == 304 or status < 200:
-            if self._write_buffer:
-                raise RuntimeError(f"Cannot send body with {status}")
-            self._clear_representation_headers()
-        elif self._trailers is None or not self.request.connection.takes_trailers:
-            buffer = self._write_buffer
-            length = len(buffer[0]) if len(buffer) == 1 else sum(map(len, buffer))
-            self._headers.set_missing("Content-Length", "content-length", str(length))
 
     def _clear_representation_headers(self) -> None:
         for name in _REPRESENTATION_HEADERS:
@@ -515,3 +467,54 @@ class Exchange:
         """
         if precondition_failed(self.request.headers, etag, last_modified, exists):
             raise HTTPError(412)
+
+
+# What every answer goes through and nobody overrides: no methods, for those are looked up.
+
+
+def _finish_now(answer: Exchange) -> asyncio.Future[None]:
+    """Send what is in the buffer, and that this is all."""
+    future = answer.flush(include_footers=True)
+    _end_answer(answer)
+    return future
+
+
+def _end_answer(answer: Exchange) -> None:
+    """All has been written: say so to everybody."""
+    request = answer.request
+    if answer._trailers is None:
+        request.connection.finish()
+    else:
+        request.connection.finish(answer._trailers)
+    answer._finished = True
+    request._finish_time = time()
+    answer.application.log_request(answer)
+    answer.on_finish()
+    if answer._page is not None:
+        answer._page = None
+
+
+def _complete_head(answer: Exchange) -> None:
+    """The whole body is in the buffer: say how long it is, and whether it is needed at all."""
+    status = answer._status_code
+    if status == 200 and answer.request.method in ("GET", "HEAD"):
+        index = answer._headers.index()
+        if "etag" not in index:
+            answer.set_etag_header()
+        asked = answer.request.headers.index()
+        if (
+            answer.check_etag_header()
+            if "if-none-match" in asked
+            else "if-modified-since" in asked and answer._is_known_by_date()
+        ):
+            answer._write_buffer = []
+            answer.set_status(304)
+            status = 304
+    if status == 204 or status == 304 or status < 200:
+        if answer._write_buffer:
+            raise RuntimeError(f"Cannot send body with {status}")
+        answer._clear_representation_headers()
+    elif answer._trailers is None or not answer.request.connection.takes_trailers:
+        buffer = answer._write_buffer
+        length = len(buffer[0]) if len(buffer) == 1 else sum(map(len, buffer))
+        answer._headers.set_missing("Content-Length", "content-length", str(length))

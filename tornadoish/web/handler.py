@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from tornadoish.iostream import StreamClosedError
 from tornadoish.web.events import Events
-from tornadoish.web.running import ERRORS, Steps
+from tornadoish.web.running import ERRORS, Steps, begin, call_method
 from tornadoish.web.transforms import OutputTransform
 
 H = TypeVar("H", bound="type[RequestHandler]")
@@ -66,7 +66,7 @@ class RequestHandler(Events):
         """What happens to a request, in order; yields what has to be waited for (in a task)."""
         body: asyncio.Future[None] | None = self.request._body_future
         try:
-            pending = self._begin(args, kwargs)
+            pending = begin(self, args, kwargs)
             if pending is not None:
                 yield pending
             self._set_prepared()
@@ -90,7 +90,7 @@ class RequestHandler(Events):
             if pending is not None:
                 yield pending
             if not called and not self._finished:
-                pending = self._call_method()
+                pending = call_method(self)
                 if pending is not None:
                     yield pending
             if self._auto_finish and not self._finished:

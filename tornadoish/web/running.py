@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
-from typing import Any, ClassVar, Final, final
+from typing import Any, ClassVar, Final
 
 from tornadoish.compiling import Nothing, mypyc_attr
 from tornadoish.httputil import HTTPServerRequest
@@ -80,38 +80,17 @@ class Running(Arguments):
 
     # -- the life of a request
 
-    @final
-    def _begin(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Awaitable[None] | None:
-        """All that comes before the method; what is returned has to be waited for."""
-        method = self.request.method
-        if method not in self.SUPPORTED_METHODS:
-            raise HTTPError(405)
-        if args or kwargs:
-            self._decode_path(args, kwargs)
-        if method != "GET":
-            self._cross_origin_protection()
-        return self.prepare()
-
-    @final
-    def _call_method(self) -> Awaitable[Any] | None:
-        """The method itself; what it returns has to be waited for, if it is not None."""
-        method: Callable[..., Awaitable[Any] | None] = getattr(self, self.request.method.lower())
-        args, kwargs = self._path_args, self._path_kwargs
-        if args or kwargs:
-            return method(*(args or ()), **(kwargs or {}))
-        return method()
-
     def _run(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Coroutine[Any, Any, None] | None:
         """Run a request whose method is a plain function: the same steps, at once. If something has
         to be waited for all the same, the rest of them is returned."""
         called = False
         try:
-            pending = self._begin(args, kwargs)
+            pending = begin(self, args, kwargs)
             if pending is None:
                 if self._finished:
                     return None
                 called = True
-                pending = self._call_method()
+                pending = call_method(self)
                 if pending is None or _is_done(pending):
                     if self._auto_finish and not self._finished:
                         self.finish()
@@ -122,15 +101,39 @@ class Running(Arguments):
         steps = self._rest(pending, called=called)
         return self._go_on(steps, next(steps))
 
-    @final
-    def _decode_path(self, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
-        decode = self.decode_argument
-        self._path_args = [decode(arg) if isinstance(arg, bytes) else arg for arg in args]
-        if kwargs:  # what is no bytes is a group that took no part, or has been converted
-            self._path_kwargs = {
-                name: decode(arg, name=name) if isinstance(arg, bytes) else arg
-                for name, arg in kwargs.items()
-            }
+
+# What every request goes through and nobody overrides: no methods, for those are looked up.
+
+
+def begin(handler: Running, args: Sequence[Any], kwargs: dict[str, Any]) -> Awaitable[None] | None:
+    """All that comes before the method; what is returned has to be waited for."""
+    method = handler.request.method
+    if method not in handler.SUPPORTED_METHODS:
+        raise HTTPError(405)
+    if args or kwargs:
+        _decode_path(handler, args, kwargs)
+    if method != "GET":
+        handler._cross_origin_protection()
+    return handler.prepare()
+
+
+def call_method(handler: Running) -> Awaitable[Any] | None:
+    """The method itself; what it returns has to be waited for, if it is not None."""
+    method: Callable[..., Awaitable[Any] | None] = getattr(handler, handler.request.method.lower())
+    args, kwargs = handler._path_args, handler._path_kwargs
+    if args or kwargs:
+        return method(*(args or ()), **(kwargs or {}))
+    return method()
+
+
+def _decode_path(handler: Running, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+    decode = handler.decode_argument
+    handler._path_args = [decode(arg) if isinstance(arg, bytes) else arg for arg in args]
+    if kwargs:  # what is no bytes is a group that took no part, or has been converted
+        handler._path_kwargs = {
+            name: decode(arg, name=name) if isinstance(arg, bytes) else arg
+            for name, arg in kwargs.items()
+        }
 
 
 #: Nobody's: integrations replace it in the class itself.
