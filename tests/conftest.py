@@ -19,8 +19,11 @@ from typing import Any
 import hypothesis
 import pytest
 
+# How long an example takes says more of the machine than of us.
+hypothesis.settings.register_profile("whole", deadline=None)
 # For runs that repeat what another one has tested with all the generated inputs.
-hypothesis.settings.register_profile("light", max_examples=20)
+hypothesis.settings.register_profile("light", max_examples=20, deadline=None)
+hypothesis.settings.load_profile("whole")
 
 pytest.register_assert_rewrite("support", "reading", "servers", "streams")
 
