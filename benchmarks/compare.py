@@ -49,7 +49,10 @@ def positive(text: str) -> int:
 
 
 def printing_options(parser: argparse.ArgumentParser) -> None:
-    """What becomes of the numbers."""
+    """Whose numbers, and what becomes of them."""
+    parser.add_argument(
+        "--tree", type=Path, metavar="DIR", help="where tornadoish is (default: this checkout)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the raw numbers")
     parser.add_argument("--markdown", action="store_true", help="print tables to paste")
 
@@ -79,10 +82,17 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return options
 
 
-def choose_servers(names: Sequence[str], before: Path | None) -> list[Server]:
-    """The servers asked for that are installed; behind ours, the one of the other checkout."""
+def choose_servers(
+    names: Sequence[str], before: Path | None = None, tree: Path | None = None
+) -> list[Server]:
+    """The servers asked for that are installed; behind ours, the one of the other checkout.
+
+    :param tree: where the package is that is ours; None: in this checkout.
+    """
     chosen = []
     for server in SERVERS:
+        if server.tree is not None and tree is not None:
+            server = replace(server, tree=tree.resolve(), note=f"the package in {tree}")
         if server.name not in names:
             continue
         if available(server):
@@ -228,7 +238,7 @@ def main() -> int:
     cases = [case for case in CASES if case.work in options.work]
     if not able_to_measure(cases):
         return 2
-    servers = choose_servers(options.servers, options.before)
+    servers = choose_servers(options.servers, options.before, options.tree)
     settings = Settings(
         seconds=options.seconds,
         connections=options.connections,

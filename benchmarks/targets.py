@@ -9,6 +9,9 @@ Linux or wrk.
     python benchmarks/targets.py                      # about 15 minutes
     python benchmarks/targets.py --quick              # about 2: rounds that are fewer and shorter
     python benchmarks/targets.py --rounds 9 --markdown
+
+    pip install --no-deps --target ../compiled .   # compiled, if there is a compiler
+    python benchmarks/targets.py --tree ../compiled
 """
 
 from __future__ import annotations
@@ -235,7 +238,7 @@ def main() -> int:
     if not able_to_measure(CASES):
         return 2
     wanted = set().union(*(target.keys for target in TARGETS), () if options.quick else ALSO)
-    servers = choose_servers([server for _, server in wanted], None)
+    servers = choose_servers([server for _, server in wanted], tree=options.tree)
     settings = Settings(
         seconds=options.seconds, connections=CONNECTIONS, mib=options.mib, cpus=Cpus.split()
     )
