@@ -9,7 +9,7 @@ import asyncio
 from contextvars import Context
 from typing import cast
 
-from tornadoish.compiling import mypyc_attr
+from tornadoish.compiling import Data, mypyc_attr
 from tornadoish.http1.reader import Head
 from tornadoish.http1.states import BODY
 from tornadoish.http1connection.parameters import HTTP1ConnectionParameters
@@ -61,12 +61,14 @@ class HTTP1Message(Message):
         self,
         start_line: RequestStartLine | ResponseStartLine,
         headers: HTTPHeaders,
-        chunk: bytes | None = None,
+        chunk: Data | None = None,
     ) -> asyncio.Future[None]:
         """See :meth:`HTTPConnection.write_headers`."""
         pump: MessagePump | None = self.pump
         if pump is None:
             return _closed()
+        if chunk is not None and type(chunk) is not bytes:
+            chunk = bytes(chunk)  # adapters have other buffers, too
         writer = pump.writer
         reader = pump.reader
         if self.no_keep_alive or reader.state is BODY:
@@ -102,11 +104,13 @@ class HTTP1Message(Message):
         ):
             pump.writer.close_after()
 
-    def write(self, chunk: bytes) -> asyncio.Future[None]:
+    def write(self, chunk: Data) -> asyncio.Future[None]:
         """See :meth:`HTTPConnection.write`."""
         pump: MessagePump | None = self.pump
         if pump is None:
             return _closed()
+        if type(chunk) is not bytes:
+            chunk = bytes(chunk)
         data = pump.writer.data(chunk)
         self._pieces += 1
         try:
