@@ -45,3 +45,10 @@ def test_the_page_names_what_is_compiled() -> None:
         for node in ast.parse((ROOT / path).read_text()).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 assert node.name == "ConnectionState" or f"`{node.name}`" in row
+
+
+@pytest.mark.parametrize("path", HOOK["modules"])
+def test_no_coroutine_is_compiled_mypyc_1214(path: str) -> None:
+    """Compiled ones throw into what they wait for in a way that Python 3.12 warns of."""
+    tree = ast.walk(ast.parse((ROOT / path).read_text()))
+    assert [node.name for node in tree if isinstance(node, ast.AsyncFunctionDef)] == []

@@ -8,7 +8,11 @@ only.
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from collections.abc import Awaitable, Coroutine
+from inspect import iscoroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class ObjectDict(dict[str, Any]):
@@ -68,3 +72,12 @@ def import_extra(name: str, extra: str) -> Any:
         raise ImportError(
             f"{package} is not installed: pip install 'tornadoish[{extra}]'", name=package
         ) from None
+
+
+async def _awaited(awaitable: Awaitable[T]) -> T:
+    return await awaitable
+
+
+def as_coroutine(awaitable: Awaitable[T]) -> Coroutine[Any, Any, T]:
+    """What ends as ``awaitable`` does, as tasks want it: a coroutine."""
+    return awaitable if iscoroutine(awaitable) else _awaited(awaitable)

@@ -23,6 +23,7 @@ from tornadoish.httputil import (
 from tornadoish.httputil.abnf import DIGITS, is_host, is_token
 from tornadoish.iostream import StreamClosedError
 from tornadoish.log import app_log, gen_log
+from tornadoish.util import as_coroutine
 from tornadoish.web.foreign import answer_error
 from tornadoish.web.tasks import run_in_task
 
@@ -173,7 +174,7 @@ class ServedRequest:
         if asyncio.isfuture(pending):
             future: asyncio.Future[None] = pending
         else:
-            coroutine = pending if asyncio.iscoroutine(pending) else _await(pending)
+            coroutine = as_coroutine(pending)
             loop = asyncio.get_running_loop()
             future = loop.create_task(coroutine, context=self.connection.variables)
         self._waited_for = future
@@ -233,10 +234,6 @@ class ServedRequest:
             if connection.out not in (Out.HEAD, Out.BODY):
                 return
             await connection.wait()
-
-
-async def _await(awaitable: Awaitable[None]) -> None:
-    await awaitable
 
 
 def head_of(scope: Scope, target: str) -> tuple[RequestStartLine, HTTPHeaders]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable
 from typing import Any, Final, cast
 
 from tornadoish.compiling import mypyc_attr
@@ -41,6 +41,7 @@ from tornadoish.httputil.startline import ResponseStartLine
 from tornadoish.httputil.urls import responses
 from tornadoish.iostream import BaseIOStream, StreamClosedError
 from tornadoish.log import app_log, gen_log
+from tornadoish.util import as_coroutine
 
 PEER: Final = Named("PEER", "bytes have to arrive")
 PUMP: Final = Named("PUMP", "we are at it, in this very call stack")
@@ -374,9 +375,8 @@ class MessagePump:
         if asyncio.isfuture(pending):
             future: asyncio.Future[None] = pending
         else:
-            coroutine = pending if asyncio.iscoroutine(pending) else _await(pending)
             future = asyncio.Task(
-                cast("Coroutine[Any, Any, None]", coroutine),
+                as_coroutine(pending),
                 loop=asyncio.get_running_loop(),
                 context=None if message is None else message.variables,
                 **_EAGER,
@@ -566,7 +566,3 @@ def refusal_body(error: HTTPInputError) -> bytes:
     """What a client is told with the status of ``error``."""
     reason = responses.get(error.status, "Error")
     return f"{error.status} {reason}: {error.message}\n".encode()
-
-
-async def _await(awaitable: Awaitable[None]) -> None:
-    await awaitable

@@ -19,7 +19,7 @@ The life of a request, told once:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from contextvars import copy_context
 from typing import Any, ClassVar, cast
 
@@ -37,6 +37,7 @@ from tornadoish.httputil.errors import HTTPInputError
 from tornadoish.httputil.headers import HTTPHeaders
 from tornadoish.httputil.startline import RequestStartLine, ResponseStartLine
 from tornadoish.iostream import NEVER, IOStream
+from tornadoish.util import as_coroutine
 
 #: seconds that a connection which was just accepted as its server stops has for its first request
 FIRST_REQUEST_SECONDS = 1.0
@@ -111,17 +112,16 @@ class HTTP1ServerConnection(MessagePump):
         if self.stream.buffer:
             self._pump()
 
-    async def close(self) -> None:
-        """Close the connection and wait until it is closed."""
+    def close(self) -> Coroutine[Any, Any, None]:
+        """Close the connection; the coroutine waits until it is closed."""
         if self.turn is OVER:
-            return
+            return asyncio.sleep(0)
         if self._closed is None:
             self._closed = asyncio.get_running_loop().create_future()
-        closed = self._closed
         self.stream.close()
         if self._waited_for is not None:
             self._waited_for.cancel()  # else a delegate that is stuck would keep us for ever
-        await asyncio.shield(closed)
+        return as_coroutine(asyncio.shield(self._closed))
 
     # -- a server that stops
 

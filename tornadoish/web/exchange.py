@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import numbers
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from http.cookies import SimpleCookie
 from time import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
@@ -28,8 +28,6 @@ from tornadoish.httputil import (
 )
 from tornadoish.httputil.abnf import FIELD_VALUE
 from tornadoish.httputil.trailers import NOT_IN_TRAILERS
-from tornadoish.iostream import StreamClosedError
-from tornadoish.log import app_log
 from tornadoish.web.conditional import (
     SHORT_BODY,
     etag_of,
@@ -346,30 +344,11 @@ class Exchange:
         self.application.hold(task)
         return sent
 
-    async def _send_rest(
+    def _send_rest(
         self, rest: Rest, transforms: list[OutputTransform], sent: asyncio.Future[None]
-    ) -> None:
+    ) -> Coroutine[Any, Any, None]:
         """Transform and send it; ``sent`` hears what the future of the last ``flush`` says."""
-        failure: Exception | None = None
-        try:
-            await rest.transform(transforms)
-            self._status_code, self._reason = rest.status, rest.reason  # for the log
-            await rest.write(self.request.connection)
-            _end_answer(self)
-        except StreamClosedError as error:
-            failure = error
-        except Exception as error:
-            app_log.error("Uncaught exception as an answer was finished", exc_info=True)
-            failure = error
-        finally:
-            if self.request._finish_time is None:
-                self._abandon()
-            if not sent.done():
-                if failure is None:
-                    sent.set_result(None)
-                else:
-                    sent.set_exception(failure)
-                    sent.exception()  # nobody has to look at it
+        raise NotImplementedError
 
     def _clear_representation_headers(self) -> None:
         for name in _REPRESENTATION_HEADERS:
@@ -475,11 +454,11 @@ class Exchange:
 def _finish_now(answer: Exchange) -> asyncio.Future[None]:
     """Send what is in the buffer, and that this is all."""
     future = answer.flush(include_footers=True)
-    _end_answer(answer)
+    end_answer(answer)
     return future
 
 
-def _end_answer(answer: Exchange) -> None:
+def end_answer(answer: Exchange) -> None:
     """All has been written: say so to everybody."""
     request = answer.request
     if answer._trailers is None:

@@ -14,7 +14,10 @@ from collections.abc import Awaitable, Sequence
 from typing import Any, TypeVar
 
 from tornadoish.iostream import StreamClosedError
+from tornadoish.log import app_log
 from tornadoish.web.events import Events
+from tornadoish.web.exchange import end_answer
+from tornadoish.web.rest import Rest
 from tornadoish.web.running import ERRORS, Steps, begin, call_method
 from tornadoish.web.transforms import OutputTransform
 
@@ -119,6 +122,31 @@ class RequestHandler(Events):
         steps = self._steps(args, kwargs)
         for pending in steps:
             await self._go_on(steps, pending)
+
+    async def _send_rest(
+        self, rest: Rest, transforms: list[OutputTransform], sent: asyncio.Future[None]
+    ) -> None:
+        """Transform and send it; ``sent`` hears what the future of the last ``flush`` says."""
+        failure: Exception | None = None
+        try:
+            await rest.transform(transforms)
+            self._status_code, self._reason = rest.status, rest.reason  # for the log
+            await rest.write(self.request.connection)
+            end_answer(self)
+        except StreamClosedError as error:
+            failure = error
+        except Exception as error:
+            app_log.error("Uncaught exception as an answer was finished", exc_info=True)
+            failure = error
+        finally:
+            if self.request._finish_time is None:
+                self._abandon()
+            if not sent.done():
+                if failure is None:
+                    sent.set_result(None)
+                else:
+                    sent.set_exception(failure)
+                    sent.exception()  # nobody has to look at it
 
     async def _go_on(self, steps: Steps, pending: Awaitable[Any]) -> None:
         """Wait for one step after the other; their errors are handled where they would arise."""

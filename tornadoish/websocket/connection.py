@@ -17,6 +17,7 @@ from asyncio import CancelledError
 from collections.abc import Awaitable
 from typing import Any
 
+from tornadoish.util import as_coroutine
 from tornadoish.websocket.inbox import Inbox, IncomingMessage, NotReadError
 from tornadoish.websocket.lifetime import (
     DELEGATE,
@@ -357,7 +358,7 @@ class WebSocketConnection(Lifetime):
         """``pending`` as a future; a coroutine becomes a task in the delegate's context."""
         if asyncio.isfuture(pending):
             return pending
-        coroutine: Any = pending if asyncio.iscoroutine(pending) else _await(pending)
+        coroutine: Any = as_coroutine(pending)
         options = _EAGER if eagerly else {}
         loop = asyncio.get_running_loop()
         return asyncio.Task(coroutine, loop=loop, context=self._context, **options)
@@ -367,7 +368,3 @@ class WebSocketConnection(Lifetime):
             future.result()
         except ERRORS as error:
             self._delegate_failed(error)
-
-
-async def _await(awaitable: Awaitable[Any]) -> Any:
-    return await awaitable
