@@ -52,3 +52,17 @@ def test_no_coroutine_is_compiled_mypyc_1214(path: str) -> None:
     """Compiled ones throw into what they wait for in a way that Python 3.12 warns of."""
     tree = ast.walk(ast.parse((ROOT / path).read_text()))
     assert [node.name for node in tree if isinstance(node, ast.AsyncFunctionDef)] == []
+
+
+@pytest.mark.parametrize("path", HOOK["modules"])
+def test_no_property_of_a_compiled_class_has_a_setter(path: str) -> None:
+    """mypyc looks neither at what it is given nor whether it is to be deleted (then it crashes)."""
+    tree = ast.walk(ast.parse((ROOT / path).read_text()))
+    setters = [
+        decorator.value
+        for node in tree
+        if isinstance(node, ast.FunctionDef)
+        for decorator in node.decorator_list
+        if isinstance(decorator, ast.Attribute) and decorator.attr in ("setter", "deleter")
+    ]
+    assert setters == []

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
+from tornadoish.escape import parse_qs_bytes
 from tornadoish.httputil.abnf import DIGITS
 from tornadoish.httputil.cookies import parse_cookie
 from tornadoish.httputil.errors import HTTPInputError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from tornadoish.httputil.startline import RequestStartLine
 
 T = TypeVar("T")
+MAX_QUERY_ARGUMENTS = 1000
 
 
 class lazy(Generic[T]):
@@ -163,6 +165,24 @@ class HTTPServerRequest(RequestHead):
         return f"{self.protocol}://{self.host}{uri}"
 
     # -- what is asked
+
+    @property
+    def query_arguments(self) -> dict[str, list[bytes]]:
+        """The arguments in the query part of the URL.
+
+        :raises HTTPInputError: there are too many of them (400).
+        """
+        arguments: dict[str, list[bytes]] | None = self._query_arguments
+        if arguments is None:
+            if self.query.count("&") >= MAX_QUERY_ARGUMENTS:
+                raise HTTPInputError("Too many query arguments", survives=True)
+            arguments = parse_qs_bytes(self.query, keep_blank_values=True)
+            self._query_arguments = arguments
+        return arguments
+
+    @query_arguments.setter
+    def query_arguments(self, arguments: dict[str, list[bytes]]) -> None:
+        self._query_arguments = arguments
 
     @lazy
     def body(self) -> bytes:

@@ -10,15 +10,11 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from tornadoish.compiling import COMPILING, Text, mypyc_attr
-from tornadoish.escape import parse_qs_bytes
-from tornadoish.httputil.errors import HTTPInputError
 from tornadoish.httputil.headers import HTTPHeaders
 
 if TYPE_CHECKING:
     from tornadoish.httputil.delegates import HTTPConnection, PulledBody
     from tornadoish.httputil.startline import RequestStartLine
-
-MAX_QUERY_ARGUMENTS: Final = 1000
 
 # Tests make requests of what they have; nothing is checked because it is compiled.
 if TYPE_CHECKING and not COMPILING:  # noqa: SIM108 - types are not chosen so
@@ -54,24 +50,6 @@ class RequestHead:
     _body_future: Any = None
     # The body, if the handler reads it itself (set by the handler's delegate).
     _pulled: PulledBody | None = None
-
-    @property
-    def query_arguments(self) -> dict[str, list[bytes]]:
-        """The arguments in the query part of the URL.
-
-        :raises HTTPInputError: there are too many of them (400).
-        """
-        arguments: dict[str, list[bytes]] | None = self._query_arguments
-        if arguments is None:
-            if self.query.count("&") >= MAX_QUERY_ARGUMENTS:
-                raise HTTPInputError("Too many query arguments", survives=True)
-            arguments = parse_qs_bytes(self.query, keep_blank_values=True)
-            self._query_arguments = arguments
-        return arguments
-
-    @query_arguments.setter
-    def query_arguments(self, arguments: dict[str, list[bytes]]) -> None:
-        self._query_arguments = arguments
 
     def _take_target_apart(self, uri: str) -> None:
         """Path and query of a target that is not in origin-form (RFC 9112, 3.2.2 to 3.2.4)."""
