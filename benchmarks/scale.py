@@ -366,7 +366,12 @@ def main() -> int:
     parser.add_argument(
         "--publish", action="store_true", help="docs/scale, and docs/capacity.md from it"
     )
+    parser.add_argument(
+        "--tree", type=Path, metavar="DIR", help="where tornadoish is (default: this checkout)"
+    )
     options = parser.parse_args()
+    if options.tree is not None:
+        scale_load.PACKAGE = options.tree.resolve()
     names = options.what.split(",")
     if unknown := [name for name in names if name not in WHAT]:
         parser.error(f"--what: unknown {', '.join(unknown)}")
@@ -379,6 +384,8 @@ def main() -> int:
         return 2
     signal.signal(signal.SIGTERM, terminate)
     book = measure(names, options.rounds, options.seconds)
+    compiled = list((scale_load.PACKAGE / "tornadoish").glob("buffer.*.so"))
+    book.settings = {**book.settings, "compiled": bool(compiled)}
     print_book(book)
     if options.json:
         book.write(options.json)

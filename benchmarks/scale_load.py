@@ -37,6 +37,8 @@ from wire import BLOCK, TIMEOUT_SECONDS, connect, head, read_head, read_reply
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
+#: where the package is that is measured; `scale.py --tree` sets it
+PACKAGE = ROOT
 MIB = 1 << 20
 EVERYWHERE = os.sched_getaffinity(0)
 """The CPUs of this process before it was put on that of the load."""
@@ -84,7 +86,7 @@ def serving(
     """`command`, in which "PORT" is the port, by default a free one: pid and port while it runs."""
     port = port or server_port()
     words = [str(port) if word == "PORT" else word for word in command]
-    with running(words, port, cpu, ROOT) as pid:
+    with running(words, port, cpu, PACKAGE) as pid:
         try:
             yield pid, port
         except OSError as error:

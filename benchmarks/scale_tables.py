@@ -147,9 +147,11 @@ def workers(book: Book) -> str:
 def run_words(book: Book) -> str:
     """What the numbers depend on, in a sentence."""
     told = book.environment
+    kind = "compiled" if book.settings.get("compiled") else "pure Python"
     quiet = f"{median(book.others):.0%}" if book.others else "an unknown share"
     return (
-        f"{told['python']}, uvloop {told['uvloop']}, Linux {told['kernel']}, {told['cpu']}; "
+        f"tornadoish {kind}, {told['python']}, uvloop {told['uvloop']}, Linux {told['kernel']}, "
+        f"{told['cpu']}; "
         f"{book.settings['rounds']} rounds of {book.settings['seconds']} s for each point; others "
         f"had {quiet} of the server's CPU in the median measurement.\n"
     )
