@@ -19,8 +19,7 @@ from tornadoish.httputil import (
     RequestStartLine,
 )
 from tornadoish.httputil import request as request_module
-from tornadoish.httputil.request import MAX_QUERY_ARGUMENTS
-from tornadoish.httputil.request_head import new_request, take_head
+from tornadoish.httputil.request_head import MAX_QUERY_ARGUMENTS, new_request, take_head
 
 # Tornado 6.6 says of every way to make one by hand that it will change.
 pytestmark = pytest.mark.filterwarnings("ignore:.*HTTPServerRequest:DeprecationWarning")

@@ -12,13 +12,12 @@ from collections.abc import AsyncIterator, Callable
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
-from tornadoish.escape import parse_qs_bytes
 from tornadoish.httputil.abnf import DIGITS
 from tornadoish.httputil.cookies import parse_cookie
 from tornadoish.httputil.errors import HTTPInputError
 from tornadoish.httputil.forms import HTTPFile, is_form, parse_body_arguments
 from tornadoish.httputil.headers import HTTPHeaders
-from tornadoish.httputil.request_head import RequestHead
+from tornadoish.httputil.request_head import RequestHead, query_arguments_of
 from tornadoish.httputil.urls import split_host_and_port
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from tornadoish.httputil.startline import RequestStartLine
 
 T = TypeVar("T")
-MAX_QUERY_ARGUMENTS = 1000
 
 
 class lazy(Generic[T]):
@@ -172,13 +170,7 @@ class HTTPServerRequest(RequestHead):
 
         :raises HTTPInputError: there are too many of them (400).
         """
-        arguments: dict[str, list[bytes]] | None = self._query_arguments
-        if arguments is None:
-            if self.query.count("&") >= MAX_QUERY_ARGUMENTS:
-                raise HTTPInputError("Too many query arguments", survives=True)
-            arguments = parse_qs_bytes(self.query, keep_blank_values=True)
-            self._query_arguments = arguments
-        return arguments
+        return query_arguments_of(self)
 
     @query_arguments.setter
     def query_arguments(self, arguments: dict[str, list[bytes]]) -> None:

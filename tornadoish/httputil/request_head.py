@@ -10,11 +10,15 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from tornadoish.compiling import COMPILING, Text, mypyc_attr
+from tornadoish.escape import parse_qs_bytes
+from tornadoish.httputil.errors import HTTPInputError
 from tornadoish.httputil.headers import HTTPHeaders
 
 if TYPE_CHECKING:
     from tornadoish.httputil.delegates import HTTPConnection, PulledBody
     from tornadoish.httputil.startline import RequestStartLine
+
+MAX_QUERY_ARGUMENTS: Final = 1000
 
 # Tests make requests of what they have; nothing is checked because it is compiled.
 if TYPE_CHECKING and not COMPILING:  # noqa: SIM108 - types are not chosen so
@@ -77,6 +81,17 @@ def take_head(
         request.path, _, request.query = uri.partition("?")
     else:
         request.path = uri
+
+
+def query_arguments_of(request: RequestHead) -> dict[str, list[bytes]]:
+    """What ``HTTPServerRequest.query_arguments`` is."""
+    arguments: dict[str, list[bytes]] | None = request._query_arguments
+    if arguments is None:
+        if request.query.count("&") >= MAX_QUERY_ARGUMENTS:
+            raise HTTPInputError("Too many query arguments", survives=True)
+        arguments = parse_qs_bytes(request.query, keep_blank_values=True)
+        request._query_arguments = arguments
+    return arguments
 
 
 #: makes a request of the class that it is given, without its constructor

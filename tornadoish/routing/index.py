@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 
 from tornadoish.compiling import mypyc_attr
 from tornadoish.httputil import HTTPServerRequest
-from tornadoish.routing.rules import Matcher, PathMatches, Rule, arguments_of
+from tornadoish.routing.rules import Matcher, PathMatches, Rule, _unquote_or_none
 from tornadoish.routing.segments import Segments
 from tornadoish.routing.templates import plain_text
 
@@ -114,7 +114,7 @@ class RouteIndex:
                 if match is None:
                     continue
                 if regex.groups:
-                    params = arguments_of(match)
+                    params = {"path_args": _decoded(match.groups()), "path_kwargs": {}}
             else:
                 params = matcher.match(request)
                 if params is None:
@@ -133,6 +133,13 @@ class RouteIndex:
                     pass
                 return delegate
         return None
+
+
+def _decoded(groups: tuple[str | None, ...]) -> list[bytes | None]:
+    return [
+        text.encode() if text is not None and "%" not in text else _unquote_or_none(text)
+        for text in groups
+    ]
 
 
 def _unnamed_pattern(matcher: Matcher) -> Any:

@@ -193,7 +193,7 @@ class PathMatches(Matcher):
         if regex.groupindex:
             named = {name: _unquote_or_none(text) for name, text in match.groupdict().items()}
             return {"path_args": [], "path_kwargs": named}
-        return arguments_of(match)
+        return {"path_args": list(map(_unquote_or_none, match.groups())), "path_kwargs": {}}
 
     def reverse(self, *args: Any, **named: Any) -> str | None:
         """Return the path with ``args`` in place of the groups, percent-encoded as UTF-8.
@@ -249,11 +249,6 @@ class PathMatches(Matcher):
             return [plain_text(piece) for piece in pieces]
         except ValueError:
             return None
-
-
-def arguments_of(match: re.Match[str]) -> dict[str, Any]:
-    """What the groups of a pattern, which have no names, give to the target."""
-    return {"path_args": list(map(_unquote_or_none, match.groups())), "path_kwargs": {}}
 
 
 def _compile_to_end(pattern: str | re.Pattern[str]) -> re.Pattern[str]:

@@ -7,7 +7,8 @@ from typing import Any, TypeVar, overload
 
 from tornadoish.compiling import Data, Flag, Text, mypyc_attr
 from tornadoish.escape import _unicode
-from tornadoish.httputil import ParseMultipartConfig
+from tornadoish.httputil import HTTPServerRequest, ParseMultipartConfig
+from tornadoish.httputil.request_head import query_arguments_of
 from tornadoish.web.bodies import MultipartStream
 from tornadoish.web.errors import HTTPError, MissingArgumentError
 from tornadoish.web.exchange import Exchange
@@ -68,11 +69,11 @@ class Arguments(Exchange):
     def get_query_argument(self, name: str, default: T, strip: Flag = True) -> str | T: ...
     def get_query_argument(self, name: str, default: Any = _REQUIRED, strip: Flag = True) -> Any:
         """One argument of the URL's query."""
-        return self._get_argument(name, default, self.request.query_arguments, strip)
+        return self._get_argument(name, default, _query_of(self.request), strip)
 
     def get_query_arguments(self, name: str, strip: Flag = True) -> list[str]:
         """All values of an argument of the query."""
-        return self._get_arguments(name, self.request.query_arguments, strip)
+        return self._get_arguments(name, _query_of(self.request), strip)
 
     def multipart(self, config: ParseMultipartConfig | None = None) -> MultipartStream:
         """The parts of a multipart/form-data body, to be iterated over (ours alone, not Tornado's):
@@ -112,3 +113,10 @@ class Arguments(Exchange):
             return _unicode(value)
         except UnicodeDecodeError:
             raise HTTPError(400, "Invalid unicode in %s: %r", name or "url", value[:40]) from None
+
+
+def _query_of(request: HTTPServerRequest) -> dict[str, list[bytes]]:
+    """Without a look-up where it is a request of ours, and nobody's subclass."""
+    if type(request) is HTTPServerRequest:
+        return query_arguments_of(request)
+    return request.query_arguments
