@@ -89,6 +89,38 @@ async def test_arguments_that_are_no_text(serve: Serve) -> None:
     assert (await (await site.connect()).ask(*GET)).body == b'{"a": [1, [1]]}'
 
 
+async def test_a_number_is_no_buffer(serve: Serve) -> None:
+    """``bytes(4)`` would be four zero bytes."""
+    told: list[type[BaseException]] = []
+
+    class Delegate(HTTPMessageDelegate):
+        def __init__(self, request: HTTPServerRequest) -> None:
+            self.connection = request.connection
+
+        def finish(self) -> None:
+            line = ResponseStartLine("", 200, "OK")
+            headers = HTTPHeaders({"Content-Length": "4"})
+            four: Any = 4
+            for write in (
+                lambda: self.connection.write_headers(line, headers, four),
+                lambda: self.connection.stream.write(four),
+            ):
+                try:
+                    write()
+                except TypeError as error:
+                    told.append(type(error))
+            self.connection.write_headers(line, headers, b"abcd")
+            self.connection.finish()
+
+    class Finding(web.Application):
+        def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
+            return Delegate(request)
+
+    site = await serve(Finding())
+    assert (await (await site.connect()).ask(*GET)).body == b"abcd"
+    assert told == [TypeError, TypeError]
+
+
 @pytest.mark.parametrize("buffer", [bytearray, memoryview])
 async def test_a_delegate_writes_any_buffer(serve: Serve, buffer: Any) -> None:
     class Delegate(HTTPMessageDelegate):

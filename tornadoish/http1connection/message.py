@@ -68,7 +68,7 @@ class HTTP1Message(Message):
         if pump is None:
             return _closed()
         if chunk is not None and type(chunk) is not bytes:
-            chunk = bytes(chunk)  # adapters have other buffers, too
+            chunk = bytes(memoryview(chunk))  # adapters have other buffers, too
         writer = pump.writer
         reader = pump.reader
         if self.no_keep_alive or reader.state is BODY:
@@ -110,7 +110,7 @@ class HTTP1Message(Message):
         if pump is None:
             return _closed()
         if type(chunk) is not bytes:
-            chunk = bytes(chunk)
+            chunk = bytes(memoryview(chunk))
         data = pump.writer.data(chunk)
         self._pieces += 1
         try:

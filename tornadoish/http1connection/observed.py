@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from contextvars import Context
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
 from tornadoish.http1 import states
-from tornadoish.http1.reader import Head
 from tornadoish.http1.states import HEAD, SWITCHED
 from tornadoish.http1.writer import NOTHING
 from tornadoish.http1connection.connection import HTTP1Connection, RequestConnection
@@ -33,7 +31,7 @@ from tornadoish.httputil.errors import HTTPInputError
 from tornadoish.httputil.headers import HTTPHeaders
 from tornadoish.httputil.observing import Ended, Exchange, Observer
 from tornadoish.httputil.startline import RequestStartLine, ResponseStartLine
-from tornadoish.iostream import BaseIOStream, IOStream
+from tornadoish.iostream import IOStream
 from tornadoish.log import app_log
 
 if TYPE_CHECKING:
@@ -116,16 +114,8 @@ class ObservedConnection(RequestConnection, Exchange):
 
     _told = False  # the observers, of its end
 
-    def __init__(
-        self,
-        pump: MessagePump,
-        stream: BaseIOStream,
-        params: HTTP1ConnectionParameters,
-        context: object,
-        variables: Context,
-        head: Head | None,
-    ) -> None:
-        super().__init__(pump, stream, params, context, variables, head)
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
         self.begun = perf_counter()
 
     # -- HTTPConnection

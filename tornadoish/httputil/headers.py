@@ -57,8 +57,8 @@ def _check_value(name: str, value: Text) -> None:
         raise HTTPInputError(f"Invalid value of header {name}")
 
 
-# To whoever checks types it is a mapping by birth, to everybody else by registration: a class that
-# derives from an abstract one cannot be compiled. (COMPILING: see ``tornadoish.compiling``.)
+# To whoever checks types it is a mapping by birth, to everybody else by registration: what is
+# compiled must not derive from a class of Python's (docs/decisions.md, Packaging).
 if TYPE_CHECKING and not COMPILING:  # noqa: SIM108 - types are not chosen so
     _Base = MutableMapping[str, str]
 else:

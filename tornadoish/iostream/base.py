@@ -366,7 +366,8 @@ class BaseIOStream:
         :raises StreamBufferFullError: more than ``max_write_buffer_size`` would wait.
         """
         if type(data) is not bytes:
-            data = bytes(data)  # transports may send it later, and its owner writes into it again
+            # Transports may send it later, and its owner writes into it again; no int is meant.
+            data = bytes(memoryview(data))
         corked = self.corked
         if corked is not None and self._state is OPEN:
             corked.append(data)
